@@ -1,0 +1,43 @@
+"""The only home of conversion factors. Inside: eV, Å, fs, K.
+
+CODATA 2018 throughout, as in i-PI 3.3, so that numbers make the round trip through it unchanged.
+"""
+
+# CODATA 2018, https://physics.nist.gov/cuu/Constants/ (Tiesinga et al., Rev. Mod. Phys. 93, 025010)
+HARTREE_EV = 27.211386245988
+BOHR_A = 0.529177210903
+BOLTZMANN_EV_K = 8.617333262145179e-05
+ATOMIC_TIME_FS = 0.024188843265857
+DALTON_ELECTRON_MASSES = 1822.888486209
+EV_A3_GPA = 160.2176634
+EV_A3_BAR = 1.602176634e6
+KCAL_MOL_EV = 0.0433641153087705
+KJ_MOL_EV = 0.010364269656262174
+RYDBERG_EV = HARTREE_EV / 2
+
+ENERGY_EV = {
+    "ev": 1.0,
+    "electronvolt": 1.0,
+    "mev": 1e-3,
+    "millielectronvolt": 1e-3,
+    "hartree": HARTREE_EV,
+    "atomic_unit": HARTREE_EV,
+    "rydberg": RYDBERG_EV,
+    "kelvin": BOLTZMANN_EV_K,
+    "kcal/mol": KCAL_MOL_EV,
+    "kj/mol": KJ_MOL_EV,
+    "j/mol": KJ_MOL_EV / 1000,
+}
+LENGTH_A = {
+    "angstrom": 1.0,
+    "a": 1.0,
+    "bohr": BOHR_A,
+    "atomic_unit": BOHR_A,
+    "nanometer": 10.0,
+    "nm": 10.0,
+}
+
+
+def thermal_energy_eV(temperature_K: float) -> float:
+    """kT in eV."""
+    return BOLTZMANN_EV_K * temperature_K
