@@ -1,4 +1,4 @@
-"""Errors that a user can mend, as one sentence: where, what was found, what was expected, what to do.
+"""Errors that a user can mend, one sentence each: where, what was found, expected, what to do.
 
 The command line prints them as ``error: <sentence>`` and leaves with code 2; a traceback appears
 only with ``--debug``. Anything else that escapes is a bug of ours.

@@ -14,7 +14,7 @@ from .. import __version__
 from ..errors import QuorumError, QuorumWarning
 
 COMMANDS = {
-    "check": "check a model on a structure: range, spread, forces against finite differences, speed",
+    "check": "check a model on a structure: range, spread, forces by finite differences, speed",
     "fit": "fit the built-in potential to DFT data: a committee in one metatomic file",
     "committee": "make one committee file of several models",
     "calibrate": "scale a committee's spread to its errors on structures kept apart",

@@ -1,0 +1,393 @@
+"""A metatomic ``.pt`` file as a `Potential`: one forward for all members and structures.
+
+The interface follows the metatomic documentation (https://docs.metatensor.org/metatomic): systems
+with neighbour lists go in, energies per atom come out as labelled blocks. Gradients are taken with
+respect to three sets of leaves, positions, cell and neighbour vectors r, which covers models that
+read any of them:
+
+    F = −∂E/∂x − scatter(∂E/∂r)        virial = −Σ (x ⊗ ∂E/∂x + h ⊗ ∂E/∂h + r ⊗ ∂E/∂r)
+
+symmetrised, since some models (PET) are not exactly rotation invariant.
+
+Energies are taken per atom and summed in double precision: totals of a float32 model would lose
+10 meV at 2000 atoms.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import vesin
+from ase.data import atomic_numbers, chemical_symbols
+from metatensor.torch import Labels, TensorBlock
+from metatomic.torch import (
+    AtomisticModel,
+    ModelCapabilities,
+    ModelEvaluationOptions,
+    ModelOutput,
+    NeighborListOptions,
+    System,
+    load_atomistic_model,
+)
+
+from ..errors import QuorumError, warn
+from .baseline import WeightedBaseline
+from .potential import Evaluation, Potential
+from .probe import BASELINE_OUTPUT, probe
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+Array = npt.NDArray[np.float64]
+
+DTYPES = {"float32": torch.float32, "float64": torch.float64}
+
+# keys of ModelMetadata.extra that this package writes and reads
+ALPHA_KEY = "quorum:alpha"
+SIGMA_KEY = "quorum:baseline_sigma_eV"
+
+
+def load_file(path: Path, extensions: str | Path | None = None) -> AtomisticModel:
+    """The metatomic model in ``path`` on the CPU; QuorumError if the file is anything else."""
+    if extensions is None:
+        for folder in (path.parent / f"{path.stem}-extensions", path.parent / "extensions"):
+            if folder.is_dir():
+                extensions = folder
+                break
+    if not zipfile.is_zipfile(path):
+        raise QuorumError(
+            f"{path}: not a metatomic model (no torch archive); expected a .pt file exported by "
+            "metatomic, for example with `mtt export` or `quorum fit`"
+        )
+    try:
+        return load_atomistic_model(str(path), extensions_directory=extensions)
+    except (RuntimeError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0]
+        hint = (
+            "give the folder of its extensions (extensions=, --extensions)"
+            if "xtension" in str(error)
+            else "expected a .pt file exported by metatomic"
+        )
+        raise QuorumError(
+            f"{path}: cannot be loaded as a metatomic model ({reason}); {hint}"
+        ) from (error)
+
+
+def extension_names(path: Path) -> list[str]:
+    """Names of the TorchScript extensions that the model file needs, as it declares them."""
+    with zipfile.ZipFile(path) as archive:
+        for name in archive.namelist():
+            if name.endswith("extra/extensions"):
+                return [entry["name"] for entry in json.loads(archive.read(name))]
+    return []
+
+
+def with_dtype(model: AtomisticModel, dtype: str) -> AtomisticModel:
+    """The same model computing in another precision."""
+    old = model.capabilities()
+    capabilities = ModelCapabilities(
+        outputs=old.outputs,
+        atomic_types=old.atomic_types,
+        interaction_range=old.interaction_range,
+        length_unit=old.length_unit,
+        supported_devices=old.supported_devices,
+        dtype=dtype,
+    )
+    return AtomisticModel(model, model.metadata(), capabilities).to(DTYPES[dtype])
+
+
+class _Batch:
+    """Systems with leaves for the gradients, built from ase.Atoms."""
+
+    def __init__(
+        self,
+        structures: Sequence[Atoms],
+        requests: Sequence[NeighborListOptions],
+        dtype: torch.dtype,
+        device: torch.device,
+        gradients: bool,
+    ):
+        self.systems: list[System] = []
+        self.positions: list[torch.Tensor] = []
+        self.cells: list[torch.Tensor] = []
+        self.edges: list[list[tuple[torch.Tensor, torch.Tensor]]] = []
+        components = Labels("xyz", torch.arange(3, dtype=torch.int32).reshape(-1, 1))
+        components = components.to(device)
+        properties = Labels("distance", torch.zeros((1, 1), dtype=torch.int32)).to(device)
+        names = ["first_atom", "second_atom", "cell_shift_a", "cell_shift_b", "cell_shift_c"]
+
+        def leaf(values: Any) -> torch.Tensor:
+            tensor = torch.as_tensor(values, dtype=dtype, device=device)
+            return tensor.clone().requires_grad_(gradients)
+
+        for atoms in structures:
+            pbc = np.asarray(atoms.pbc)
+            # metatomic wants zero vectors along directions that are not periodic
+            box = np.where(pbc[:, None], np.asarray(atoms.cell), 0.0)
+            positions, cell = leaf(atoms.positions), leaf(box)
+            system = System(
+                torch.as_tensor(atoms.numbers, dtype=torch.int32, device=device),
+                positions,
+                cell,
+                torch.as_tensor(pbc, device=device),
+            )
+            edges = []
+            for request in requests:
+                pairs, shifts, vectors = vesin.NeighborList(
+                    cutoff=request.engine_cutoff("angstrom"), full_list=request.full_list
+                ).compute(atoms.positions, box, pbc, "PSD")
+                samples = np.concatenate([pairs.astype(np.int32), shifts], axis=1)
+                labels = torch.as_tensor(samples, dtype=torch.int32, device=device)
+                r = leaf(vectors.reshape(-1, 3, 1))
+                block = TensorBlock(
+                    r, Labels(names, labels, assume_unique=True), [components], properties
+                )
+                system.add_neighbor_list(request, block)
+                edges.append((r, labels))
+            self.systems.append(system)
+            self.positions.append(positions)
+            self.cells.append(cell)
+            self.edges.append(edges)
+
+    def leaves(self) -> list[torch.Tensor]:
+        edges = [r for per_system in self.edges for r, _ in per_system]
+        return [*self.positions, *self.cells, *edges]
+
+
+class _TorchEvaluation(Evaluation):
+    def __init__(
+        self,
+        batch: _Batch,
+        columns: torch.Tensor,
+        atom_energies: list[Array] | None,
+        gradients: bool,
+    ):
+        self._batch, self._columns, self._gradients = batch, columns, gradients
+        self.energies_eV = columns.detach().cpu().numpy()
+        self.atom_energies_eV = atom_energies
+
+    def gradient(self, cotangents: Array) -> tuple[list[Array], list[Array]]:
+        if not self._gradients:
+            raise QuorumError("gradients of an evaluation that was made without them")
+        batch, columns = self._batch, self._columns
+        n = len(batch.systems)
+        grads: Sequence[torch.Tensor | None] = [None] * len(batch.leaves())
+        if columns.requires_grad:
+            grads = torch.autograd.grad(
+                columns,
+                batch.leaves(),
+                torch.as_tensor(cotangents, dtype=columns.dtype, device=columns.device),
+                retain_graph=True,
+                allow_unused=True,
+            )
+        g_positions, g_cells, rest = grads[:n], grads[n : 2 * n], list(grads[2 * n :])
+        forces, virials = [], []
+        for s in range(n):
+            x, h = batch.positions[s].detach().double(), batch.cells[s].detach().double()
+            force, virial = torch.zeros_like(x), torch.zeros_like(h)
+            for value, grad in ((x, g_positions[s]), (h, g_cells[s])):
+                if grad is not None:
+                    virial -= value.T @ grad.double()
+            if g_positions[s] is not None:
+                force -= g_positions[s].double()  # type: ignore[union-attr]
+            for r, labels in batch.edges[s]:
+                g_edge = rest.pop(0)
+                if g_edge is None:
+                    continue
+                g_edge = g_edge.reshape(-1, 3).double()
+                force.index_add_(0, labels[:, 0], g_edge)
+                force.index_add_(0, labels[:, 1], -g_edge)
+                virial -= r.detach().reshape(-1, 3).double().T @ g_edge
+            forces.append(force.cpu().numpy())
+            virials.append((0.5 * (virial + virial.T)).cpu().numpy())
+        return forces, virials
+
+
+class MetatomicPotential(Potential):
+    """A committee in a metatomic file.
+
+    Any model with ``energy_ensemble`` (K members) or ``energy`` alone (one). Its interaction range
+    is measured when a file is seen first (`quorum_md.models.probe`), because files declare it
+    wrongly; so is whether the model gives energies per atom and honours a selection of atoms.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        device: str = "cpu",
+        dtype: str | None = None,
+        extensions: str | Path | None = None,
+    ):
+        self.path = Path(path)
+        self.name = str(path)
+        model = load_file(self.path, extensions)
+        capabilities = model.capabilities()
+        self.metadata = model.metadata()
+        self.device = _device(device, capabilities.supported_devices, self.name)
+        declared = capabilities.dtype
+        if dtype is not None and dtype not in DTYPES:
+            raise QuorumError(f"dtype: got {dtype!r}; expected float32 or float64")
+        self.dtype = dtype or declared
+        if self.dtype != declared:
+            model = with_dtype(model, self.dtype)
+        self.model = model.to(self.device)
+        for key, unit, value in (
+            ("length", "angstrom", capabilities.length_unit),
+            ("energy", "eV", _energy_unit(capabilities)),
+        ):
+            if not value:
+                warn(f"{self.name} declares no {key} unit; {unit} is assumed")
+        self.species = tuple(chemical_symbols[z] for z in sorted(capabilities.atomic_types))
+        self.requests = self.model.requested_neighbor_lists()
+        self._has_ensemble = "energy_ensemble" in capabilities.outputs
+        if not self._has_ensemble and "energy" not in capabilities.outputs:
+            raise QuorumError(
+                f"{self.name} has no output energy or energy_ensemble (it has "
+                f"{', '.join(sorted(capabilities.outputs)) or 'none'}); use a model of energies"
+            )
+        sigma = self.metadata.extra.get(SIGMA_KEY)
+        if sigma is not None:
+            self.weighting = WeightedBaseline(float(sigma))
+        self.declared_range_A = _in_angstrom(
+            capabilities.interaction_range, capabilities.length_unit
+        )
+        # until the probe has spoken: the most cautious answers
+        self.per_atom, self.honours_selection = True, False
+        self.n_members = 0
+
+        facts = probe(self)
+        self.n_members = facts.n_members
+        self.per_atom = facts.per_atom
+        self.honours_selection = facts.honours_selection
+        self.interaction_range_A = facts.range_A
+        if math.isfinite(facts.range_A) and facts.range_A > self.declared_range_A + 1e-6:
+            warn(
+                f"{self.name} declares an interaction range of {self.declared_range_A:g} Å, but "
+                f"atoms up to {facts.range_A:g} Å away were seen to matter; {facts.range_A:g} Å "
+                "is used"
+            )
+        if facts.mean_offset_eV > 1e-4:
+            warn(
+                f"{self.name}: its energy differs from the mean of its energy_ensemble by "
+                f"{facts.mean_offset_eV:.3g} eV per atom; the mean of the members is used"
+            )
+
+    @property
+    def cutoff_A(self) -> float:
+        """Longest cutoff of the neighbour lists that the model asks for."""
+        return max((r.engine_cutoff("angstrom") for r in self.requests), default=0.0)
+
+    def run(
+        self,
+        batch: _Batch,
+        names: Sequence[str],
+        per_atom: bool,
+        selected: Labels | None,
+    ) -> dict[str, TensorBlock]:
+        """Blocks of the named outputs, energies in eV."""
+        kind = "atom" if per_atom else "system"
+        options = ModelEvaluationOptions(
+            length_unit="angstrom",
+            outputs={name: ModelOutput(unit="eV", sample_kind=kind) for name in names},
+            selected_atoms=selected,
+        )
+        result = self.model(batch.systems, options, check_consistency=False)
+        return {name: result[name].block() for name in names}
+
+    def batch(self, structures: Sequence[Atoms], gradients: bool) -> _Batch:
+        """Systems and neighbour lists of the structures, ready for `run`."""
+        return _Batch(structures, self.requests, DTYPES[self.dtype], self.device, gradients)
+
+    def forward(
+        self, structures: Sequence[Atoms], gradients: bool, centers: Sequence[Any] | None
+    ) -> Evaluation:
+        """See `Potential.forward`. Columns are the members, then V_b where there is a baseline."""
+        names = ["energy_ensemble" if self._has_ensemble else "energy"]
+        if self.weighting is not None:
+            names.append(BASELINE_OUTPUT)
+        if centers is not None and not self.per_atom:
+            raise QuorumError(
+                f"{self.name} gives no energies per atom, so no selected centers; use a model "
+                "that does"
+            )
+        counts = np.array([len(a) for a in structures])
+        with torch.set_grad_enabled(gradients):
+            batch = self.batch(structures, gradients)
+            selected = None
+            if centers is not None and self.honours_selection:
+                pairs = [np.stack([np.full(len(c), s), c], axis=1) for s, c in enumerate(centers)]
+                selected = Labels(
+                    ["system", "atom"],
+                    torch.as_tensor(np.concatenate(pairs), dtype=torch.int32, device=self.device),
+                )
+            blocks = self.run(batch, names, self.per_atom, selected)
+            first = np.concatenate([[0], np.cumsum(counts)])
+            columns = torch.cat(
+                [self._dense(blocks[name], first, len(structures)) for name in names], dim=1
+            )
+            if not self.per_atom:
+                return _TorchEvaluation(batch, columns, None, gradients)
+            chosen = [
+                torch.as_tensor(
+                    np.arange(first[s], first[s + 1]) if centers is None else first[s] + centers[s],
+                    device=self.device,
+                )
+                for s in range(len(structures))
+            ]
+            rows = [columns[c] for c in chosen]
+            totals = torch.stack([r.sum(dim=0) for r in rows])
+        return _TorchEvaluation(batch, totals, [r.detach().cpu().numpy() for r in rows], gradients)
+
+    def _dense(self, block: TensorBlock, first: Any, n_systems: int) -> torch.Tensor:
+        """(rows, columns) in double, rows in the order of systems and atoms, zero where the model
+        returned none (atoms that were not selected)."""
+        values = block.values.reshape(len(block.samples), -1).double()
+        labels = block.samples.values.long()
+        starts = torch.as_tensor(first, device=values.device)
+        index = starts[labels[:, 0]] + labels[:, 1] if self.per_atom else labels[:, 0]
+        n = int(first[-1]) if self.per_atom else n_systems
+        if len(index) == n and bool((index == torch.arange(n, device=index.device)).all()):
+            return values
+        dense = torch.zeros((n, values.shape[1]), dtype=values.dtype, device=values.device)
+        return dense.index_add(0, index, values)
+
+
+def _energy_unit(capabilities: ModelCapabilities) -> str:
+    for name in ("energy_ensemble", "energy"):
+        if name in capabilities.outputs:
+            return capabilities.outputs[name].unit
+    return "eV"  # no energy at all: refused elsewhere
+
+
+def _in_angstrom(value: float, unit: str) -> float:
+    from metatomic.torch import unit_conversion_factor
+
+    return value * unit_conversion_factor(unit, "angstrom") if unit else value
+
+
+def _device(name: str, supported: Sequence[str], model: str) -> torch.device:
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise QuorumError(f"device: got {name!r}; expected cpu, cuda or cuda:N") from None
+    if device.type not in supported:
+        raise QuorumError(
+            f"device: {model} runs on {', '.join(supported)}, not on {device.type}; choose one of "
+            "these"
+        )
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise QuorumError("device: cuda was asked for, but torch sees no GPU; use device cpu")
+    return device
+
+
+def types_of(species: Sequence[str]) -> list[int]:
+    """Atomic numbers of chemical symbols."""
+    return [atomic_numbers[s] for s in species]

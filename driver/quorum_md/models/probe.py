@@ -1,0 +1,184 @@
+"""What a model file really does, measured on a small cluster when it is seen first.
+
+Files declare their interaction range wrongly: a PET model with one message-passing layer and a
+cutoff of 5 Å declares 5 Å and reaches 10. Domain decomposition and local Monte Carlo would then be
+wrong without a sign. So: take the gradient of one atom's energy with respect to all positions in a
+long rod of atoms; the farthest atom with a non-zero gradient tells how many hops of the cutoff the
+model makes. A gradient without a path through the model is exactly zero, so no tolerance is needed.
+
+Also measured: the number of members (it is in no header), whether energies per atom are available,
+whether ``selected_atoms`` is honoured, and whether the energy is the mean of the members.
+
+The facts are kept by the hash of the file in ``$XDG_CACHE_HOME/quorum-md`` (default ~/.cache).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from ase import Atoms
+from metatensor.torch import Labels
+
+from ..errors import QuorumError
+
+if TYPE_CHECKING:
+    from .metatomic_model import MetatomicPotential
+
+BASELINE_OUTPUT = "energy/baseline"  # members are in energy_ensemble, the baseline here
+
+FORMAT = 1  # raise when the meaning of a fact changes
+LONGEST_HOPS = 8  # a model that reaches farther than this many cutoffs counts as unlimited
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Measured properties of a model file; range_A is infinite where no limit was found."""
+
+    n_members: int
+    per_atom: bool
+    honours_selection: bool
+    range_A: float
+    mean_offset_eV: float
+
+
+def probe(model: MetatomicPotential) -> Facts:
+    """The facts of a model, from the cache or measured now."""
+    cached = _cache_file(model.path)
+    try:
+        stored = json.loads(cached.read_text())
+        if stored.pop("format", None) == FORMAT:
+            return Facts(**stored)
+    except (OSError, ValueError, TypeError):
+        pass  # no cache, or one of another version: measure
+    facts = _measure(model)
+    try:
+        cached.parent.mkdir(parents=True, exist_ok=True)
+        temporary = cached.with_suffix(f".{os.getpid()}")
+        temporary.write_text(json.dumps({"format": FORMAT, **asdict(facts)}))
+        temporary.replace(cached)
+    except OSError:
+        pass  # a read-only home only costs the measurement again
+    return facts
+
+
+def _cache_file(path: Path) -> Path:
+    home = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    return Path(home) / "quorum-md" / f"model-{digest[:40]}.json"
+
+
+def rod(species: tuple[str, ...], length_A: float, seed: int = 0) -> Atoms:
+    """A rod of atoms along x, three abreast, at distances of a dense solid, first atom at one end.
+
+    Positions are random enough that no gradient vanishes by symmetry.
+    """
+    rng = np.random.default_rng(seed)
+    n = math.ceil(length_A / 2.0) + 1
+    corners = 1.5 * np.array([[0, 0], [1, 0], [0.5, 0.9]])
+    x = 2.0 * np.arange(n)[:, None] + np.array([0.0, 0.7, 1.3])
+    yz = np.broadcast_to(corners, (n, 3, 2))
+    positions = np.concatenate([x[..., None], yz], axis=2).reshape(-1, 3)
+    positions += rng.uniform(-0.1, 0.1, positions.shape)
+    return Atoms(rng.choice(np.array(species), len(positions)), positions=1.2 * positions)
+
+
+def _measure(model: MetatomicPotential) -> Facts:
+    cutoff = model.cutoff_A
+    atoms = rod(model.species, 2.2 * max(cutoff, 2.0) + 4.0)
+    name = "energy_ensemble" if model._has_ensemble else "energy"
+    batch = model.batch([atoms], gradients=False)
+    with torch.no_grad():
+        try:
+            block = model.run(batch, [name], True, None)[name]
+            per_atom = "atom" in block.samples.names
+        except (RuntimeError, ValueError):
+            per_atom = False
+        if not per_atom:
+            try:
+                block = model.run(batch, [name], False, None)[name]
+            except (RuntimeError, ValueError) as error:
+                reason = str(error).strip().splitlines()[-1]
+                raise QuorumError(f"{model.name}: the model does not run ({reason})") from error
+        n_members = block.values.shape[-1]
+        mean = block.values.double().mean(dim=-1).sum()
+        offset = 0.0
+        if model._has_ensemble and "energy" in model.model.capabilities().outputs:
+            if model.weighting is None:
+                energy = model.run(batch, ["energy"], per_atom, None)["energy"]
+                offset = float(abs(energy.values.double().sum() - mean)) / len(atoms)
+        honoured = per_atom and _honours_selection(model, atoms, name)
+    names = [name] if model.weighting is None else [name, BASELINE_OUTPUT]
+    reach = _range(model, names) if per_atom and not _declares_infinity(model) else math.inf
+    return Facts(n_members, per_atom, honoured, reach, offset)
+
+
+def _declares_infinity(model: MetatomicPotential) -> bool:
+    return not math.isfinite(model.declared_range_A)
+
+
+def _honours_selection(model: MetatomicPotential, atoms: Atoms, name: str) -> bool:
+    chosen = [1, len(atoms) // 2]
+    batch = model.batch([atoms], gradients=False)
+    selected = Labels(
+        ["system", "atom"], torch.tensor([[0, c] for c in chosen], dtype=torch.int32)
+    ).to(model.device)
+    try:
+        some = model.run(batch, [name], True, selected)[name]
+    except (RuntimeError, ValueError):
+        return False
+    if some.samples.values.shape[0] != len(chosen):
+        return False
+    whole = model.run(batch, [name], True, None)[name]
+    atom = whole.samples.names.index("atom")
+    rows = {int(a): v for a, v in zip(whole.samples.values[:, atom], whole.values, strict=True)}
+    scale = float(whole.values.abs().max()) + 1e-30
+    tolerance = 1e-5 * scale if model.dtype == "float32" else 1e-10 * scale
+    return all(
+        float((rows[int(label[atom])] - value).abs().max()) < tolerance
+        for label, value in zip(some.samples.values, some.values, strict=True)
+    )
+
+
+def _range(model: MetatomicPotential, names: list[str]) -> float:
+    """Smallest number of cutoffs that covers every atom seen to matter."""
+    cutoff = model.cutoff_A
+    if cutoff == 0.0:
+        return 0.0
+    hops = 2
+    while hops <= LONGEST_HOPS:
+        # one cutoff of atoms beyond the hops in question
+        atoms = rod(model.species, (hops + 1) * cutoff)
+        with torch.enable_grad():
+            batch = model.batch([atoms], gradients=True)
+            target = torch.zeros((), device=model.device)
+            for block in model.run(batch, names, True, None).values():
+                atom = block.samples.names.index("atom")
+                row = int(torch.nonzero(block.samples.values[:, atom] == 0)[0, 0])
+                # the columns weighted unequally, so that nothing cancels
+                weights = torch.linspace(1.0, 2.0, block.values.shape[-1], device=model.device)
+                target = target + (block.values[row] * weights).sum()
+            if not target.requires_grad:
+                return 0.0
+            grads = torch.autograd.grad(target, batch.leaves(), allow_unused=True)
+        touched = torch.zeros(len(atoms), dtype=torch.bool, device=model.device)
+        if grads[0] is not None:
+            touched |= (grads[0] != 0).any(dim=1)
+        for (_, labels), grad in zip(batch.edges[0], grads[2:], strict=True):
+            if grad is not None:
+                hit = labels[(grad.reshape(-1, 3) != 0).any(dim=1)]
+                touched[hit[:, 0].long()] = True
+                touched[hit[:, 1].long()] = True
+        distance = np.linalg.norm(atoms.positions - atoms.positions[0], axis=1)
+        reach = float(distance[touched.cpu().numpy()].max(initial=0.0))
+        if reach <= hops * cutoff:
+            return math.ceil(reach / cutoff - 1e-6) * cutoff
+        hops *= 2
+    return math.inf
