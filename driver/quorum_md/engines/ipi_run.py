@@ -1,0 +1,35 @@
+"""Run i-PI on the user's own input, as ``i-pi input.xml`` does, once `ipi_check` has passed it."""
+
+from typing import NoReturn
+
+from ipi.engine.simulation import Simulation
+from ipi.utils.softexit import softexit
+
+from .ipi_check import IPI_INPUT_ERRORS, CheckedInput, check_input, ipi_error
+
+
+def run_ipi(path: str, verbosity: str | None = None, sockets_prefix: str | None = None) -> NoReturn:
+    """Check the input *path*, run it, and end the process as i-PI does, with code 0.
+
+    *verbosity* and *sockets_prefix* override the input, as i-PI's options -V and -S do. Raises
+    `QuorumError` before anything is written if the input cannot be used.
+    """
+    check_input(path)
+    try:
+        with open(path, encoding="utf-8") as file:
+            simulation = Simulation.load_from_xml(
+                file,
+                request_banner=True,
+                custom_verbosity=verbosity,
+                sockets_prefix=sockets_prefix,
+            )
+    except IPI_INPUT_ERRORS as error:
+        raise ipi_error(path, error) from error
+    # i-PI's own program does so: threads of libraries may crash a finalising interpreter
+    softexit.hard_exit = True
+    simulation.run()
+    softexit.trigger(status=simulation.exit_status, message=simulation.exit_message)
+    raise AssertionError("i-PI's soft exit came back")
+
+
+__all__ = ["CheckedInput", "check_input", "run_ipi"]
