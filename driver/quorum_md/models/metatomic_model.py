@@ -17,8 +17,10 @@ from __future__ import annotations
 
 import json
 import math
+import warnings
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -55,6 +57,14 @@ ALPHA_KEY = "quorum:alpha"
 SIGMA_KEY = "quorum:baseline_sigma_eV"
 
 
+@contextmanager
+def quiet_metatomic() -> Iterator[None]:
+    """Silences metatomic's warning to itself about models inside models."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*requested_inputs.*is deprecated")
+        yield
+
+
 def load_file(path: Path, extensions: str | Path | None = None) -> AtomisticModel:
     """The metatomic model in ``path`` on the CPU; QuorumError if the file is anything else."""
     if extensions is None:
@@ -68,7 +78,8 @@ def load_file(path: Path, extensions: str | Path | None = None) -> AtomisticMode
             "metatomic, for example with `mtt export` or `quorum fit`"
         )
     try:
-        return load_atomistic_model(str(path), extensions_directory=extensions)
+        with quiet_metatomic():
+            return load_atomistic_model(str(path), extensions_directory=extensions)
     except (RuntimeError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
         hint = (
@@ -101,7 +112,8 @@ def with_dtype(model: AtomisticModel, dtype: str) -> AtomisticModel:
         supported_devices=old.supported_devices,
         dtype=dtype,
     )
-    return AtomisticModel(model, model.metadata(), capabilities).to(DTYPES[dtype])
+    with quiet_metatomic():
+        return AtomisticModel(model, model.metadata(), capabilities).to(DTYPES[dtype])
 
 
 class _Batch:
@@ -247,6 +259,12 @@ class MetatomicPotential(Potential):
                 warn(f"{self.name} declares no {key} unit; {unit} is assumed")
         self.species = tuple(chemical_symbols[z] for z in sorted(capabilities.atomic_types))
         self.requests = self.model.requested_neighbor_lists()
+        inputs = self.model.requested_inputs(use_new_names=True)
+        if inputs:
+            raise QuorumError(
+                f"{self.name} needs inputs beyond the structure ({', '.join(inputs)}), which are "
+                "not supplied; use a model of positions, cell and species alone"
+            )
         self._has_ensemble = "energy_ensemble" in capabilities.outputs
         if not self._has_ensemble and "energy" not in capabilities.outputs:
             raise QuorumError(
@@ -281,9 +299,14 @@ class MetatomicPotential(Potential):
             )
 
     @property
+    def cutoffs_A(self) -> tuple[float, ...]:
+        """Distinct cutoffs of the neighbour lists that the model asks for."""
+        return tuple(sorted({r.engine_cutoff("angstrom") for r in self.requests}))
+
+    @property
     def cutoff_A(self) -> float:
         """Longest cutoff of the neighbour lists that the model asks for."""
-        return max((r.engine_cutoff("angstrom") for r in self.requests), default=0.0)
+        return max(self.cutoffs_A, default=0.0)
 
     def run(
         self,

@@ -241,75 +241,6 @@ class Potential(ABC):
         return QuorumCalculator(self)
 
 
-class _JoinedEvaluation(Evaluation):
-    def __init__(self, parts: Sequence[Evaluation]):
-        self._parts = parts
-        self.energies_eV = np.concatenate([p.energies_eV for p in parts], axis=1)
-        tables = [p.atom_energies_eV for p in parts]
-        self.atom_energies_eV = None
-        if all(t is not None for t in tables):
-            self.atom_energies_eV = [
-                np.concatenate(rows, axis=1) for rows in zip(*tables, strict=True)
-            ]
-
-    def gradient(self, cotangents: Array) -> tuple[list[Array], list[Array]]:
-        forces: list[Array] = []
-        virials: list[Array] = []
-        start = 0
-        for part in self._parts:
-            stop = start + part.energies_eV.shape[1]
-            own = cotangents[:, start:stop]
-            start = stop
-            if not np.any(own):
-                continue
-            f, w = part.gradient(own)
-            forces = f if not forces else [a + b for a, b in zip(forces, f, strict=True)]
-            virials = w if not virials else [a + b for a, b in zip(virials, w, strict=True)]
-        return forces, virials
-
-
-class JoinedPotential(Potential):
-    """Several potentials side by side: their members together are the committee.
-
-    With ``weighting``, the last potential is the baseline and must have one member.
-    """
-
-    def __init__(self, parts: Sequence[Potential], weighting: WeightedBaseline | None = None):
-        for part in parts:
-            if part.weighting is not None:
-                raise QuorumError(
-                    f"{part.name} has a weighted baseline already; it cannot be a member of "
-                    "another committee: join its members first, then add the baseline"
-                )
-        self.parts = list(parts)
-        self.weighting = weighting
-        self.n_members = sum(p.n_members for p in parts)
-        if weighting is not None:
-            if parts[-1].n_members != 1:
-                raise QuorumError(
-                    f"baseline {parts[-1].name} has {parts[-1].n_members} members; expected a "
-                    "single model"
-                )
-            self.n_members -= 1
-        closed = [set(p.species) for p in parts if p.species]
-        common = set.intersection(*closed) if closed else set()
-        if closed and not common:
-            raise QuorumError(
-                "the members have no element in common: "
-                + "; ".join(f"{p.name} knows {' '.join(p.species)}" for p in parts)
-            )
-        from ase.data import atomic_numbers
-
-        self.species = tuple(sorted(common, key=atomic_numbers.__getitem__))
-        self.interaction_range_A = max(p.interaction_range_A for p in parts)
-        self.name = " + ".join(p.name for p in parts)
-
-    def forward(
-        self, structures: Sequence[Atoms], gradients: bool, centers: Sequence[Array] | None
-    ) -> Evaluation:
-        return _JoinedEvaluation([p.forward(structures, gradients, centers) for p in self.parts])
-
-
 def _check_centers(
     structures: Sequence[Atoms], centers: Sequence[Sequence[int]]
 ) -> list[npt.NDArray[Any]]:
@@ -378,7 +309,12 @@ def load_potential(
         if not source:
             raise QuorumError("an empty list of models; expected at least one")
         parts = [_load_one(item, device, dtype, extensions) for item in source]
-        potential = parts[0] if len(parts) == 1 else JoinedPotential(parts)
+        if len(parts) > 1:
+            from .joined import JoinedPotential
+
+            potential: Potential = JoinedPotential(parts)
+        else:
+            potential = parts[0]
     else:
         potential = _load_one(source, device, dtype, extensions)
     if potential.n_members == 1:

@@ -19,6 +19,7 @@ import json
 import math
 import os
 from dataclasses import asdict, dataclass
+from itertools import combinations_with_replacement
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
 BASELINE_OUTPUT = "energy/baseline"  # members are in energy_ensemble, the baseline here
 
-FORMAT = 1  # raise when the meaning of a fact changes
+FORMAT = 2  # raise when the meaning of a fact changes
 LONGEST_HOPS = 8  # a model that reaches farther than this many cutoffs counts as unlimited
 
 
@@ -147,8 +148,25 @@ def _honours_selection(model: MetatomicPotential, atoms: Atoms, name: str) -> bo
     )
 
 
+def _covering_range(reach_A: float, cutoffs_A: tuple[float, ...], hops: int) -> float:
+    """The sum of up to ``hops`` cutoffs that covers the reach seen: hops are whole cutoffs.
+
+    Atoms sample distances at steps below 1 Å, so of several sums that close above the reach the
+    largest is meant.
+    """
+    if reach_A == 0.0:
+        return 0.0
+    sums = sorted(
+        sum(chosen)
+        for h in range(1, hops + 1)
+        for chosen in combinations_with_replacement(cutoffs_A, h)
+    )
+    covering = [x for x in sums if x >= reach_A - 1e-6]
+    return max(x for x in covering if x <= covering[0] or x <= reach_A + 1.0)
+
+
 def _range(model: MetatomicPotential, names: list[str]) -> float:
-    """Smallest number of cutoffs that covers every atom seen to matter."""
+    """Range that covers every atom seen to matter, infinite if it has no end."""
     cutoff = model.cutoff_A
     if cutoff == 0.0:
         return 0.0
@@ -179,6 +197,6 @@ def _range(model: MetatomicPotential, names: list[str]) -> float:
         distance = np.linalg.norm(atoms.positions - atoms.positions[0], axis=1)
         reach = float(distance[touched.cpu().numpy()].max(initial=0.0))
         if reach <= hops * cutoff:
-            return math.ceil(reach / cutoff - 1e-6) * cutoff
+            return _covering_range(reach, model.cutoffs_A, hops)
         hops *= 2
     return math.inf
