@@ -1,0 +1,159 @@
+"""Sampling errors of correlated series, and where a run starts to be in equilibrium.
+
+The variance of a mean is read from the autocorrelation function, summed up to an automatic window
+(U. Wolff, Comput. Phys. Commun. 156, 143 (2004), doi:10.1016/S0010-4655(03)00467-3). Long series
+are first averaged over short blocks (Flyvbjerg & Petersen, J. Chem. Phys. 91, 461 (1989),
+doi:10.1063/1.457480): that changes nothing in the variance of the mean and bounds the work.
+"""
+
+import logging
+import math
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..errors import QuorumError
+
+Array = NDArray[np.float64]
+
+MAX_BLOCKS = 4096  # points that enter the autocorrelation function
+_WINDOW = 1.5  # Wolff's S: exponential time in units of the integrated one
+
+
+def block_length(n_frames: int, max_blocks: int = MAX_BLOCKS) -> int:
+    """Frames per block so that at most about `max_blocks` blocks remain."""
+    return max(1, -(-n_frames // max_blocks))
+
+
+def block_means(series: Array, length: int) -> Array:
+    """Means over consecutive blocks, (n, …) -> (n // length, …); an unfinished one is left out."""
+    if length == 1:
+        return series
+    n_blocks = len(series) // length
+    return series[: n_blocks * length].reshape(n_blocks, length, *series.shape[1:]).mean(axis=1)
+
+
+def variance_of_mean(series: ArrayLike) -> Array:
+    """Variance of the mean of correlated series.
+
+    Args:
+        series: (n, …), n ≥ 2; every column is one series, equally spaced in time.
+
+    Returns:
+        (…): the squared standard error of the mean of each column; 0 for a constant column.
+
+    Source: Wolff (2004), equations 31, 35, 49 and 50–52 of the paper above.
+    """
+    values = np.asarray(series, dtype=float)
+    n_frames = len(values)
+    if n_frames < 2:
+        raise QuorumError(
+            f"a series of {n_frames} frame(s) has no sampling error; expected at least 2"
+        )
+    values = block_means(values, block_length(n_frames))
+    n = len(values)
+    shape = values.shape[1:]
+    values = values.reshape(n, -1)
+    values = values - values.mean(axis=0)
+    if n < 8:  # no lag to speak of
+        return np.asarray((values**2).sum(axis=0) / (n * (n - 1))).reshape(shape)
+    gamma = _autocovariance(values)
+    flat = gamma[0] <= 0
+    gamma0 = np.where(flat, 1.0, gamma[0])
+    sums = np.cumsum(gamma[1:] / gamma0, axis=0)  # (lags, columns), sum of rho(1..W)
+    tau = np.maximum(0.5 + sums, 0.5 + 1e-12)
+    window = np.arange(1, len(gamma))[:, None]
+    # exponential decay time that would give this integrated time
+    slow = _WINDOW / np.log((2 * tau + 1) / (2 * tau - 1))
+    criterion = np.exp(-window / slow) - slow / np.sqrt(window * n)
+    stops = criterion < 0
+    stop = np.where(stops.any(axis=0), stops.argmax(axis=0), len(sums) - 1)
+    total = gamma0 * (1 + 2 * np.take_along_axis(sums, stop[None], axis=0)[0])
+    # subtracting the sample mean lowers every Gamma(t) by about total/n
+    total = total * (1 + (2 * (stop + 1) + 1) / n)
+    # an anticorrelated series may sum to nearly nothing: never claim less than that of one block
+    total = np.maximum(total, gamma0 / n)
+    variance: Array = np.where(flat, 0.0, total / n).reshape(shape)
+    return variance
+
+
+def _autocovariance(centred: Array) -> Array:
+    """Gamma(t) for t = 0 … n/2, columns of (n, m) with zero mean, by FFT (no wrap-around)."""
+    n = len(centred)
+    size = 1 << (2 * n - 1).bit_length()
+    spectrum = np.fft.rfft(centred, n=size, axis=0)
+    gamma = np.fft.irfft(np.abs(spectrum) ** 2, n=size, axis=0)[: max(2, n // 2 + 1)]
+    result: Array = gamma / (n - np.arange(len(gamma)))[:, None]
+    # rounding of the transform must not make a constant column fluctuate
+    result[0] = np.mean(centred**2, axis=0)
+    return result
+
+
+def statistical_inefficiency(series: ArrayLike) -> Array:
+    """Frames per independent frame, g = 1 + 2 Σ ρ(t) = 2 τ_int, of every column of (n, …).
+
+    1 for independent frames and for a constant column.
+    """
+    values = np.asarray(series, dtype=float)
+    variance = values.var(axis=0, ddof=1)
+    mean_variance = variance_of_mean(values)
+    constant = variance <= 0
+    ratio: Array = len(values) * mean_variance / np.where(constant, 1.0, variance)
+    return np.where(constant, 1.0, ratio)
+
+
+def integrated_autocorrelation_time(series: ArrayLike) -> Array:
+    """τ_int = ½ + Σ ρ(t), in frames, of every column of (n, …): ½ for independent frames.
+
+    An AR(1) series x_t = φ x_{t−1} + noise has τ_int = ½ (1 + φ)/(1 − φ).
+    """
+    return statistical_inefficiency(series) / 2
+
+
+def equilibration(series: ArrayLike) -> int:
+    """Number of frames to leave out at the start of one series (n,).
+
+    The cut that leaves the most independent frames: Chodera, J. Chem. Theory Comput. 12, 1799
+    (2016), doi:10.1021/acs.jctc.5b00784, as in `pymbar.timeseries.detect_equilibration`.
+    """
+    values = np.asarray(series, dtype=float)
+    if np.ptp(values) == 0:
+        return 0
+    # pymbar prints advice about jax and about short runs; the verdict of an average says the latter
+    logging.getLogger("pymbar").setLevel(logging.ERROR)
+    from pymbar.timeseries import detect_equilibration
+
+    # its cost is quadratic in the number of frames: look at no more than a few thousand
+    length = block_length(len(values), 2000)
+    coarse = block_means(values, length)
+    if len(coarse) < 10:
+        return 0
+    start, _, _ = detect_equilibration(coarse, nskip=max(1, len(coarse) // 200))
+    return int(start) * length
+
+
+def frames_to_discard(discard: str | float, *series: ArrayLike, n_frames: int) -> int:
+    """Translate "auto", a number of frames or a fraction below 1 into a number of frames.
+
+    Args:
+        discard: "auto" (the latest `equilibration` of the given series), N, or a fraction.
+        series: (n,) series that "auto" looks at.
+        n_frames: length of the run.
+    """
+    if discard == "auto":
+        return max((equilibration(one) for one in series), default=0)
+    try:
+        number = float(discard)
+    except ValueError:
+        number = math.nan
+    if not number >= 0 or (number >= 1 and number != int(number)):
+        raise QuorumError(
+            f"discard: got {discard!r}, expected auto, a number of frames or a fraction below 1"
+        )
+    frames = int(number * n_frames) if number < 1 else int(number)
+    if n_frames - frames < 2:
+        raise QuorumError(
+            f"discard: got {discard!r}, which leaves {max(0, n_frames - frames)} of {n_frames} "
+            "frames, expected at least 2 to be left; discard fewer"
+        )
+    return frames
