@@ -9,6 +9,7 @@ uses this package's driver is loaded and compared with the systems it serves.
 import contextlib
 import io
 import os
+import re
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,8 +21,8 @@ import numpy as np
 from ase.data import atomic_numbers
 from ipi.inputs.simulation import InputSimulation
 from ipi.inputs.system import InputSystem
-from ipi.utils.io.inputs.io_json import json_parse_file
-from ipi.utils.io.inputs.io_xml import xml_parse_file, xml_parse_string
+from ipi.utils.io.inputs.io_json import json_parse_string
+from ipi.utils.io.inputs.io_xml import xml_parse_string
 from ipi.utils.messages import verbosity
 
 from ..errors import QuorumError
@@ -111,6 +112,24 @@ def check_input(path: str) -> CheckedInput:
     return CheckedInput(ours, len(systems), sum(p.system.beads.nbeads for p in systems))
 
 
+def read_input(path: str) -> str:
+    """The text of the input *path*, with the driver's bare file name made a full path.
+
+    ``<pes_path>quorum_ipi_pes.py</pes_path>`` stands for the driver of the package that runs, so
+    that an input is not bound to one installation. Raises `QuorumError` if it cannot be read.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ipi_error(path, error) from error
+
+    def full(match: re.Match[str]) -> str:
+        before, name, after = match.groups()
+        return match.group() if os.path.isfile(name) else f"{before}{PES_FILE}{after}"
+
+    return re.sub(rf"(<pes_path>\s*)([^<]*{re.escape(PES_FILE.name)})(\s*</pes_path>)", full, text)
+
+
 def ipi_error(path: str, error: BaseException) -> QuorumError:
     """What i-PI says about its input, as one sentence."""
     reason = " ".join(str(error).split()) or type(error).__name__
@@ -122,8 +141,8 @@ def ipi_error(path: str, error: BaseException) -> QuorumError:
 def _parse(path: str) -> Any:
     inputs = InputSimulation()
     try:
-        with open(path, encoding="utf-8") as file:
-            tree = json_parse_file(file) if path.endswith(".json") else xml_parse_file(file)
+        text = read_input(path)
+        tree = json_parse_string(text) if path.endswith(".json") else xml_parse_string(text)
         inputs.parse(tree.fields[0][1])
     except IPI_INPUT_ERRORS as error:
         raise ipi_error(path, error) from error

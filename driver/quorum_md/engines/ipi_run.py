@@ -5,7 +5,7 @@ from typing import NoReturn
 from ipi.engine.simulation import Simulation
 from ipi.utils.softexit import softexit
 
-from .ipi_check import IPI_INPUT_ERRORS, CheckedInput, check_input, ipi_error
+from .ipi_check import IPI_INPUT_ERRORS, CheckedInput, check_input, ipi_error, read_input
 
 
 def run_ipi(path: str, verbosity: str | None = None, sockets_prefix: str | None = None) -> NoReturn:
@@ -16,13 +16,12 @@ def run_ipi(path: str, verbosity: str | None = None, sockets_prefix: str | None 
     """
     check_input(path)
     try:
-        with open(path, encoding="utf-8") as file:
-            simulation = Simulation.load_from_xml(
-                file,
-                request_banner=True,
-                custom_verbosity=verbosity,
-                sockets_prefix=sockets_prefix,
-            )
+        simulation = Simulation.load_from_xml(
+            read_input(path),
+            request_banner=True,
+            custom_verbosity=verbosity,
+            sockets_prefix=sockets_prefix,
+        )
     except IPI_INPUT_ERRORS as error:
         raise ipi_error(path, error) from error
     # i-PI's own program does so: threads of libraries may crash a finalising interpreter
