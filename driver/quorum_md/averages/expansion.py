@@ -35,8 +35,10 @@ class Estimate:
         reference: (m,) average under the potential that drove the run (of the members' mean, where
             each member has its own observable).
         values: (K + 1, m) averages under each potential.
-        first: (K + 1, m) first-order change, −cov(a, h).
-        second: (K + 1, m) second-order change, ½ cov(a, δh²).
+        first: (K, m) first-order change of the member's average against that of the mean; where
+            members have observables of their own this is more than −cov(a, h), and may nearly
+            cancel.
+        second: (K, m) second-order change, ½ cov(a, δh²).
         sampling: (K + 1, m) squared sampling errors of `values`.
         sampling_centred: (K, m) the same for the member minus the mean over the members.
         sampling_second: (K, m) the same for `second`.
@@ -171,8 +173,8 @@ def _chunk(
     return (
         plain if plain.ndim == 1 else plain[-1],
         values,
-        first,
-        second,
+        (plain + first)[:-1] - (plain + first)[-1],
+        second[:-1],
         sampling(influence),
         sampling(centred),
         sampling(influence_second[:, :-1]),

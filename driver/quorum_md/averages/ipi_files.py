@@ -70,12 +70,17 @@ class PropertyTable:
     def column(self, name: str) -> Column:
         """The column called `name`, with or without its unit: the first of several.
 
+        Arguments may be left out where that is unambiguous: "atom_x" finds "atom_x(0)".
+
         Raises:
             QuorumError: there is none; the sentence lists what there is.
         """
         for column in self.columns:
             if name in (column.name, _with_unit(column)):
                 return column
+        similar = [column for column in self.columns if column.name.split("(")[0] == name]
+        if len(similar) == 1:
+            return similar[0]
         known = ", ".join(dict.fromkeys(column.name for column in self.columns))
         raise QuorumError(
             f"{self.path}: has no column {name!r}; it has {known}; add it to <properties> in the "
@@ -84,7 +89,7 @@ class PropertyTable:
 
     def has(self, name: str) -> bool:
         """Whether there is a column called `name`."""
-        return any(column.name == name for column in self.columns)
+        return any(name in (column.name, _with_unit(column)) for column in self.columns)
 
 
 @dataclass(frozen=True)

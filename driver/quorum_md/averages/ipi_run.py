@@ -179,7 +179,7 @@ class IpiRun:
             raise QuorumError(f"{self.table.path}: {sentence}") from error
 
     def _column(self, name: str) -> tuple[Column, int | None]:
-        match = None if self.table.has(name) else _COMPONENT.match(name)
+        match = _COMPONENT.match(name)
         column = self.table.column(match[1] if match else name)
         if match is None:
             return column, None

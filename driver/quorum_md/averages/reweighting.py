@@ -139,9 +139,9 @@ def summarise(
     """Errors, verdict and the observable's own shape for an estimate with m components."""
     noise, uncorrected = _spread(result.values[:-1], result.sampling_centred)
     model = np.maximum(0.0, uncorrected - noise)
-    first2 = (result.first[:-1] ** 2).mean(axis=0)
+    first2 = (result.first**2).mean(axis=0)
     noise2 = result.sampling_second.mean(axis=0)
-    second2 = np.maximum(0.0, (result.second[:-1] ** 2).mean(axis=0) - noise2)
+    second2 = np.maximum(0.0, (result.second**2).mean(axis=0) - noise2)
     inefficiency = _inefficiency(result, len(run.weights))
     fluctuating = result.variance > 0
     samples = effective_samples(run)

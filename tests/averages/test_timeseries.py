@@ -1,0 +1,75 @@
+"""Claimed sampling errors against series whose errors are known."""
+
+import numpy as np
+import pytest
+from scipy.signal import lfilter
+
+from quorum_md.averages.timeseries import (
+    block_means,
+    equilibration,
+    frames_to_discard,
+    integrated_autocorrelation_time,
+    statistical_inefficiency,
+    variance_of_mean,
+)
+from quorum_md.errors import QuorumError
+
+
+def ar1(tau, n, columns, seed):
+    """Stationary AR(1), unit variance, integrated autocorrelation time tau."""
+    phi = (2 * tau - 1) / (2 * tau + 1)
+    noise = np.random.default_rng(seed).normal(size=(n, columns))
+    noise[0] /= np.sqrt(1 - phi**2)
+    return lfilter([np.sqrt(1 - phi**2)], [1, -phi], noise, axis=0)
+
+
+# the last is longer than the number of points kept, so it is averaged over blocks first
+@pytest.mark.parametrize(("tau", "n"), [(0.5, 500), (5, 1000), (20, 2000), (30, 20000)])
+def test_claimed_errors_of_ar1(tau, n):
+    series = ar1(tau, n, 400, seed=int(tau))
+    variance = variance_of_mean(series)
+    z = series.mean(axis=0) / np.sqrt(variance)
+    assert 0.60 < np.mean(np.abs(z) < 1) < 0.76
+    assert 0.9 < z.std() < 1.15
+    # leading corrections of the exact variance are of order tau/n
+    assert variance.mean() == pytest.approx(2 * tau / n, rel=0.06 + 2 * tau / n)
+
+
+def test_integrated_time_of_ar1():
+    times = integrated_autocorrelation_time(ar1(10, 4000, 100, seed=1))
+    assert times.mean() == pytest.approx(10, rel=0.05)
+    assert statistical_inefficiency(ar1(10, 4000, 3, seed=1)).shape == (3,)
+
+
+def test_anticorrelated_series_has_a_smaller_error():
+    noise = np.random.default_rng(2).normal(size=(2001, 50))
+    series = noise[1:] - 0.5 * noise[:-1]  # exact variance of the mean: (1 - 0.5)²/n
+    assert variance_of_mean(series).mean() == pytest.approx(0.25 / 2000, rel=0.15)
+
+
+def test_constant_and_tiny_series():
+    assert variance_of_mean(np.ones((50, 2))).tolist() == [0, 0]
+    assert statistical_inefficiency(np.ones(50)) == 1
+    assert variance_of_mean(np.array([1.0, 2.0])) == pytest.approx(0.25)
+    with pytest.raises(QuorumError, match="at least 2"):
+        variance_of_mean(np.ones(1))
+
+
+def test_block_means_leave_out_the_rest():
+    assert block_means(np.arange(7.0), 3).tolist() == [1, 4]
+
+
+def test_equilibration_finds_a_drift():
+    series = ar1(3, 3000, 1, seed=3)[:, 0]
+    series[:300] += np.linspace(20, 0, 300)
+    assert 200 <= equilibration(series) <= 400
+    assert equilibration(np.ones(100)) == 0
+
+
+def test_discard():
+    assert frames_to_discard("0.25", n_frames=100) == 25
+    assert frames_to_discard(7, n_frames=100) == 7
+    assert frames_to_discard("auto", ar1(1, 500, 1, seed=4)[:, 0], n_frames=500) < 200
+    for wrong in ("-1", "some", "99", "1.5", "nan"):
+        with pytest.raises(QuorumError, match="discard"):
+            frames_to_discard(wrong, n_frames=100)
