@@ -15,6 +15,8 @@ Energies are taken per atom and summed in double precision: totals of a float32 
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
 import json
 import math
 import warnings
@@ -43,7 +45,7 @@ from metatomic.torch import (
 from ..errors import QuorumError, warn
 from .baseline import WeightedBaseline
 from .potential import Evaluation, Potential
-from .probe import BASELINE_OUTPUT, probe
+from .probe import BASELINE_OUTPUT, check_gradient, probe
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -59,9 +61,11 @@ SIGMA_KEY = "quorum:baseline_sigma_eV"
 
 @contextmanager
 def quiet_metatomic() -> Iterator[None]:
-    """Silences metatomic's warning to itself about models inside models."""
+    """Silences warnings of metatomic and metatensor to themselves, about which a user can do
+    nothing: models inside models, and buffers of modules that were exported earlier."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*requested_inputs.*is deprecated")
+        warnings.filterwarnings("ignore", message=".*_mts_buffer_names")
         yield
 
 
@@ -77,6 +81,12 @@ def load_file(path: Path, extensions: str | Path | None = None) -> AtomisticMode
             f"{path}: not a metatomic model (no torch archive); expected a .pt file exported by "
             "metatomic, for example with `mtt export` or `quorum fit`"
         )
+    # Some extensions (sphericart 2) register the gradients of their operators in Python only: a
+    # file loaded without that module runs, and gives wrong forces without an error.
+    for name in extension_names(path):
+        module = name.replace("_torch", ".torch")
+        if importlib.util.find_spec(module.split(".")[0]) is not None:
+            importlib.import_module(module)
     try:
         with quiet_metatomic():
             return load_atomistic_model(str(path), extensions_directory=extensions)
@@ -250,7 +260,8 @@ class MetatomicPotential(Potential):
         self.dtype = dtype or declared
         if self.dtype != declared:
             model = with_dtype(model, self.dtype)
-        self.model = model.to(self.device)
+        with quiet_metatomic():
+            self.model = model.to(self.device)
         for key, unit, value in (
             ("length", "angstrom", capabilities.length_unit),
             ("energy", "eV", _energy_unit(capabilities)),
@@ -281,6 +292,8 @@ class MetatomicPotential(Potential):
         self.per_atom, self.honours_selection = True, False
         self.n_members = 0
 
+        if extension_names(self.path):
+            check_gradient(self)
         facts = probe(self)
         self.n_members = facts.n_members
         self.per_atom = facts.per_atom

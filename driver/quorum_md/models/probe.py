@@ -18,6 +18,7 @@ import hashlib
 import json
 import math
 import os
+import warnings
 from dataclasses import asdict, dataclass
 from itertools import combinations_with_replacement
 from pathlib import Path
@@ -119,6 +120,41 @@ def _measure(model: MetatomicPotential) -> Facts:
     names = [name] if model.weighting is None else [name, BASELINE_OUTPUT]
     reach = _range(model, names) if per_atom and not _declares_infinity(model) else math.inf
     return Facts(n_members, per_atom, honoured, reach, offset)
+
+
+def check_gradient(model: MetatomicPotential) -> None:
+    """Refuse a model whose backward is not the gradient of its energy on this machine.
+
+    Done at every load of a model that needs TorchScript extensions: whether these know their
+    gradients depends on what is installed, and where they do not, forces are wrong silently. The
+    slope of the energy along a random direction is compared with a difference of energies.
+    """
+    atoms = rod(model.species, 8.0)
+    step = 0.02 if model.dtype == "float32" else 1e-3
+    direction = np.random.default_rng(1).normal(size=atoms.positions.shape)
+    moved = []
+    for sign in (1, -1):
+        copy = atoms.copy()
+        copy.positions += sign * step * direction
+        moved.append(copy)
+    with warnings.catch_warnings():
+        # torch warns of just this; the comparison decides
+        warnings.filterwarnings("ignore", message=".*autograd kernel was not registered")
+        start = model.forward([atoms], True, None)
+        columns = np.full(start.energies_eV.shape, 1 / start.energies_eV.shape[1])
+        slope = -float((start.gradient(columns)[0][0] * direction).sum())
+    energies = model.forward(moved, False, None).energies_eV.mean(axis=1)
+    numeric = float(energies[0] - energies[1]) / (2 * step)
+    scale = max(abs(slope), abs(numeric))
+    rounding = 1e-6 if model.dtype == "float32" else 1e-12
+    noise = rounding * float(np.abs(energies).max()) / step
+    if abs(slope - numeric) > 0.02 * scale + noise:
+        raise QuorumError(
+            f"{model.name}: its forces are not the gradient of its energy (slope {slope:.6g} "
+            f"against {numeric:.6g} eV/Å by differences): an extension it needs has no gradients "
+            "here; install the Python package of that extension (for SOAP-BPNN: "
+            "pip install sphericart-torch)"
+        )
 
 
 def _declares_infinity(model: MetatomicPotential) -> bool:
