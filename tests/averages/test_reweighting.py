@@ -160,6 +160,22 @@ def test_claimed_sampling_errors(method):
     assert result.statistical_inefficiency == pytest.approx(10, rel=0.4)
 
 
+@pytest.mark.parametrize(("method", "order"), [("cumulant", 1), ("cumulant", 2), ("direct", 1)])
+def test_claimed_sampling_errors_of_a_skewed_observable(method, order):
+    """V_i = (1 + e) V of 4 modes: fluctuations of a and h multiply, so signs and factors count."""
+    e = np.array([-0.25, 0.25])
+    exact = {1: 1 - e, 2: 1 - e + e**2}[order] if method == "cumulant" else 1 / (1 + e)
+    z = []
+    for seed in range(300):
+        V = np.random.default_rng(seed).chisquare(4, size=3000) / 2 * KT
+        result = reweight(V, V[:, None] * (1 + e), kT_eV=KT, method=method, order=order)
+        z.append((result.members - 2 * KT * exact) / result.members_statistical_error)
+    z = np.array(z)
+    assert np.all(np.abs(z.std(axis=0) - 1) < 0.13)
+    assert np.all(np.abs(np.mean(np.abs(z) < 1, axis=0) - 0.683) < 0.08)
+    assert np.abs(z.mean(axis=0)).max() < 0.3
+
+
 def test_effective_samples_of_a_gaussian():
     x, energies = linear_committee(100_000, SLOPES - SLOPES.mean())
     result = reweight(x, energies, kT_eV=KT)
@@ -182,6 +198,9 @@ def test_weights_undo_a_bias():
     result = reweight(x, energies, kT_eV=KT, weights=np.exp(log_weights))
     assert abs(result.mean) < 4 * result.statistical_error < 0.01
     assert np.all(np.abs(result.members + centred) < 4 * result.members_statistical_error)
+    direct = reweight(x, energies, kT_eV=KT, weights=np.exp(log_weights), method="direct")
+    assert np.all(np.abs(direct.members + centred) < 4 * direct.members_statistical_error)
+    assert direct.members_statistical_error.max() < 0.02
     ignored = reweight(x, energies, kT_eV=KT)
     assert abs(ignored.mean) > 20 * ignored.statistical_error
     # integer weights are repeated frames

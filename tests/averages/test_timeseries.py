@@ -31,8 +31,9 @@ def test_claimed_errors_of_ar1(tau, n):
     z = series.mean(axis=0) / np.sqrt(variance)
     assert 0.60 < np.mean(np.abs(z) < 1) < 0.76
     assert 0.9 < z.std() < 1.15
-    # leading corrections of the exact variance are of order tau/n
-    assert variance.mean() == pytest.approx(2 * tau / n, rel=0.06 + 2 * tau / n)
+    phi = (2 * tau - 1) / (2 * tau + 1)
+    exact = (2 * tau - 2 * phi * (1 - phi**n) / (n * (1 - phi) ** 2)) / n
+    assert variance.mean() == pytest.approx(exact, rel=0.04)
 
 
 def test_integrated_time_of_ar1():

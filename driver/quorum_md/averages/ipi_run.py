@@ -224,6 +224,12 @@ def load_run(
     members = read_committee(committee, unit=committee_unit)
     _check_beads(members.paths, facts)
     frames = match_frames(table, members, facts.timestep_fs if facts else None)
+    lost = ~np.isfinite(frames.energies_eV).all(axis=1)
+    if lost.any():
+        raise QuorumError(
+            f"{members.paths[0]}: step {frames.steps[lost][0]} holds a member energy that is not "
+            "finite, expected numbers; the run broke down there, cut both files before that step"
+        )
     kT_eV = thermal_energy_eV(kelvin)
     driving: str | int | Array = reference
     checked = False
