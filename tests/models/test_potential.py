@@ -151,6 +151,26 @@ def test_list_of_files_and_calculators_is_one_committee(lj_file, argon):
     np.testing.assert_allclose(got.virial_eV, np.mean(virials, axis=0), atol=1e-10)
 
 
+def test_neighbour_lists_kept_between_calls_are_never_stale(lj_file, argon):
+    """A long walk of positions and cell, atoms that jump by a lattice vector, other structures in
+    between: every energy equals that of a model that sees the structure for the first time."""
+    potential = load_potential(lj_file)
+    rng = np.random.default_rng(2)
+    for step in range(60):
+        argon.positions += 0.03 * rng.normal(size=argon.positions.shape)
+        strain = np.eye(3) + 0.005 * rng.normal(size=(3, 3))
+        argon.set_cell(argon.cell @ strain, scale_atoms=bool(step % 2))
+        if step == 30:
+            argon.positions[5] += argon.cell[0]
+        if step == 40:
+            potential.evaluate([Atoms("Ar2", [[0, 0, 0], [0, 0, 4]]), argon[:7]])
+        kept = potential.evaluate([argon, argon[::-1]])
+        fresh = load_potential(lj_file).evaluate([argon])[0]
+        for one in kept:
+            assert one.energy_eV == pytest.approx(fresh.energy_eV, rel=1e-12)
+        np.testing.assert_allclose(kept[1].forces_eV_A[::-1], fresh.forces_eV_A, atol=1e-11)
+
+
 def bad_inputs(argon):
     lost = argon.copy()
     lost.positions[4, 1] = np.nan

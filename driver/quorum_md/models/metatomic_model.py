@@ -29,7 +29,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 import torch
-import vesin
 from ase.data import atomic_numbers, chemical_symbols
 from metatensor.torch import Labels, TensorBlock
 from metatomic.torch import (
@@ -37,8 +36,6 @@ from metatomic.torch import (
     ModelCapabilities,
     ModelEvaluationOptions,
     ModelOutput,
-    NeighborListOptions,
-    System,
     load_atomistic_model,
 )
 
@@ -46,6 +43,7 @@ from ..errors import QuorumError, warn
 from .baseline import WeightedBaseline
 from .potential import Evaluation, Potential
 from .probe import BASELINE_OUTPUT, check_gradient, probe
+from .systems import Batch, Neighbours
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -126,68 +124,10 @@ def with_dtype(model: AtomisticModel, dtype: str) -> AtomisticModel:
         return AtomisticModel(model, model.metadata(), capabilities).to(DTYPES[dtype])
 
 
-class _Batch:
-    """Systems with leaves for the gradients, built from ase.Atoms."""
-
-    def __init__(
-        self,
-        structures: Sequence[Atoms],
-        requests: Sequence[NeighborListOptions],
-        dtype: torch.dtype,
-        device: torch.device,
-        gradients: bool,
-    ):
-        self.systems: list[System] = []
-        self.positions: list[torch.Tensor] = []
-        self.cells: list[torch.Tensor] = []
-        self.edges: list[list[tuple[torch.Tensor, torch.Tensor]]] = []
-        components = Labels("xyz", torch.arange(3, dtype=torch.int32).reshape(-1, 1))
-        components = components.to(device)
-        properties = Labels("distance", torch.zeros((1, 1), dtype=torch.int32)).to(device)
-        names = ["first_atom", "second_atom", "cell_shift_a", "cell_shift_b", "cell_shift_c"]
-
-        def leaf(values: Any) -> torch.Tensor:
-            tensor = torch.as_tensor(values, dtype=dtype, device=device)
-            return tensor.clone().requires_grad_(gradients)
-
-        for atoms in structures:
-            pbc = np.asarray(atoms.pbc)
-            # metatomic wants zero vectors along directions that are not periodic
-            box = np.where(pbc[:, None], np.asarray(atoms.cell), 0.0)
-            positions, cell = leaf(atoms.positions), leaf(box)
-            system = System(
-                torch.as_tensor(atoms.numbers, dtype=torch.int32, device=device),
-                positions,
-                cell,
-                torch.as_tensor(pbc, device=device),
-            )
-            edges = []
-            for request in requests:
-                pairs, shifts, vectors = vesin.NeighborList(
-                    cutoff=request.engine_cutoff("angstrom"), full_list=request.full_list
-                ).compute(atoms.positions, box, pbc, "PSD")
-                samples = np.concatenate([pairs.astype(np.int32), shifts], axis=1)
-                labels = torch.as_tensor(samples, dtype=torch.int32, device=device)
-                r = leaf(vectors.reshape(-1, 3, 1))
-                block = TensorBlock(
-                    r, Labels(names, labels, assume_unique=True), [components], properties
-                )
-                system.add_neighbor_list(request, block)
-                edges.append((r, labels))
-            self.systems.append(system)
-            self.positions.append(positions)
-            self.cells.append(cell)
-            self.edges.append(edges)
-
-    def leaves(self) -> list[torch.Tensor]:
-        edges = [r for per_system in self.edges for r, _ in per_system]
-        return [*self.positions, *self.cells, *edges]
-
-
 class _TorchEvaluation(Evaluation):
     def __init__(
         self,
-        batch: _Batch,
+        batch: Batch,
         columns: torch.Tensor,
         atom_energies: list[Array] | None,
         gradients: bool,
@@ -270,6 +210,7 @@ class MetatomicPotential(Potential):
                 warn(f"{self.name} declares no {key} unit; {unit} is assumed")
         self.species = tuple(chemical_symbols[z] for z in sorted(capabilities.atomic_types))
         self.requests = self.model.requested_neighbor_lists()
+        self._neighbours = Neighbours(self.requests)
         inputs = self.model.requested_inputs(use_new_names=True)
         if inputs:
             raise QuorumError(
@@ -323,7 +264,7 @@ class MetatomicPotential(Potential):
 
     def run(
         self,
-        batch: _Batch,
+        batch: Batch,
         names: Sequence[str],
         per_atom: bool,
         selected: Labels | None,
@@ -338,9 +279,9 @@ class MetatomicPotential(Potential):
         result = self.model(batch.systems, options, check_consistency=False)
         return {name: result[name].block() for name in names}
 
-    def batch(self, structures: Sequence[Atoms], gradients: bool) -> _Batch:
+    def batch(self, structures: Sequence[Atoms], gradients: bool) -> Batch:
         """Systems and neighbour lists of the structures, ready for `run`."""
-        return _Batch(structures, self.requests, DTYPES[self.dtype], self.device, gradients)
+        return Batch(structures, self._neighbours, DTYPES[self.dtype], self.device, gradients)
 
     def forward(
         self, structures: Sequence[Atoms], gradients: bool, centers: Sequence[Any] | None
