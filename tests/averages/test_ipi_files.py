@@ -250,7 +250,7 @@ def test_beads_and_temperature_of_the_input(files, tmp_path):
     path.write_text(INPUT.replace("nbeads='1'", "nbeads='4'"))
     with pytest.raises(QuorumError, match="got 1 file.* nbeads=4"):
         load_run(*files, input_path=path)
-    with pytest.warns(QuorumWarning, match="averages to 297 ± 9 K, but 900 K is used"):
+    with pytest.warns(QuorumWarning, match="averages to 297 ± . K, but 900 K is used"):
         load_run(*files, temperature_K=900)
     for value in (0, -10, float("nan")):
         with pytest.raises(QuorumError, match="expected a positive number of K"):

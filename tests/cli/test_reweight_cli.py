@@ -109,8 +109,10 @@ def test_a_bad_committee_is_doubted(tmp_path, monkeypatch, capsys):
     assert quorum(*arguments, "--temperature", 300, "--observable", "volume") == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[1].endswith("doubtful")
-    assert "second order is" in lines[2] and "limit 30 %" in lines[2]
-    assert "calibrate the committee" in lines[2]
+    reason = " ".join(line.strip() for line in lines[2 : lines.index("")])
+    assert "second order is" in reason and "(limit 30 %)" in reason
+    assert "calibrate the committee" in reason
+    assert max(map(len, lines[1 : lines.index("")])) <= 98
 
 
 def refused(capsys, match, *arguments):

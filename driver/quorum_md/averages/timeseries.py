@@ -1,9 +1,14 @@
 """Sampling errors of correlated series, and where a run starts to be in equilibrium.
 
-The variance of a mean is read from the autocorrelation function, summed up to an automatic window
-(U. Wolff, Comput. Phys. Commun. 156, 143 (2004), doi:10.1016/S0010-4655(03)00467-3). Long series
-are first averaged over short blocks (Flyvbjerg & Petersen, J. Chem. Phys. 91, 461 (1989),
-doi:10.1063/1.457480): that changes nothing in the variance of the mean and bounds the work.
+The variance of a mean is n⁻¹ Σ Γ(t), the autocovariance summed over all lags. The sum is taken with
+a flat-top lag window (Politis & Romano, J. Time Ser. Anal. 16, 67 (1995),
+doi:10.1111/j.1467-9892.1995.tb00223.x) whose width is that beyond which the autocorrelation is
+noise (Politis, J. Nonparam. Stat. 15, 517 (2003), doi:10.1080/10485250310001604659). Looking at a
+range of lags, not at the first that seems small, matters for molecular dynamics: volumes and
+energies ring, and their autocorrelation crosses zero long before it has decayed.
+
+Long series are first averaged over short blocks (Flyvbjerg & Petersen, J. Chem. Phys. 91, 461
+(1989), doi:10.1063/1.457480): that changes nothing in the variance of the mean and bounds the work.
 """
 
 import logging
@@ -17,7 +22,8 @@ from ..errors import QuorumError
 Array = NDArray[np.float64]
 
 MAX_BLOCKS = 4096  # points that enter the autocorrelation function
-_WINDOW = 1.5  # Wolff's S: exponential time in units of the integrated one
+_NOISE = 2.5  # standard errors within which an autocorrelation counts as noise
+_STRETCH = 3  # width of the window in units of the lag where noise starts
 
 
 def block_length(n_frames: int, max_blocks: int = MAX_BLOCKS) -> int:
@@ -42,7 +48,7 @@ def variance_of_mean(series: ArrayLike) -> Array:
     Returns:
         (…): the squared standard error of the mean of each column; 0 for a constant column.
 
-    Source: Wolff (2004), equations 31, 35, 49 and 50–52 of the paper above.
+    Source: see the module.
     """
     values = np.asarray(series, dtype=float)
     n_frames = len(values)
@@ -59,22 +65,38 @@ def variance_of_mean(series: ArrayLike) -> Array:
         return np.asarray((values**2).sum(axis=0) / (n * (n - 1))).reshape(shape)
     gamma = _autocovariance(values)
     flat = gamma[0] <= 0
-    gamma0 = np.where(flat, 1.0, gamma[0])
-    sums = np.cumsum(gamma[1:] / gamma0, axis=0)  # (lags, columns), sum of rho(1..W)
-    tau = np.maximum(0.5 + sums, 0.5 + 1e-12)
-    window = np.arange(1, len(gamma))[:, None]
-    # exponential decay time that would give this integrated time
-    slow = _WINDOW / np.log((2 * tau + 1) / (2 * tau - 1))
-    criterion = np.exp(-window / slow) - slow / np.sqrt(window * n)
-    stops = criterion < 0
-    stop = np.where(stops.any(axis=0), stops.argmax(axis=0), len(sums) - 1)
-    total = gamma0 * (1 + 2 * np.take_along_axis(sums, stop[None], axis=0)[0])
-    # subtracting the sample mean lowers every Gamma(t) by about total/n
-    total = total * (1 + (2 * (stop + 1) + 1) / n)
-    # an anticorrelated series may sum to nearly nothing: never claim less than that of one block
-    total = np.maximum(total, gamma0 / n)
-    variance: Array = np.where(flat, 0.0, total / n).reshape(shape)
+    scale = np.where(flat, 1.0, gamma[0])
+    rho = gamma[1:] / scale
+    lag = np.arange(1, len(gamma))[:, None] / (_window(rho, n) + 1)
+    top = np.clip(2 * (1 - lag), 0, 1)  # 1 up to half its width: no bias for a quick decay
+    triangle = np.clip(1 - lag, 0, None)  # biased, but never negative
+    # the biased autocovariance, n in place of n - t, is what keeps the triangle positive
+    damped = rho * (1 - np.arange(1, len(gamma)) / n)[:, None]
+    # subtracting the sample mean lowers every Gamma(t) by the variance of that mean
+    total = np.maximum(
+        (1 + 2 * (top * rho).sum(axis=0)) * (1 + (1 + 2 * top.sum(axis=0)) / n),
+        (1 + 2 * (triangle * damped).sum(axis=0)) * (1 + (1 + 2 * triangle.sum(axis=0)) / n),
+    )
+    variance: Array = np.where(flat, 0.0, scale * total / n).reshape(shape)
     return variance
+
+
+def _window(rho: Array, n: int) -> Array:
+    """(columns,) widths: thrice the lag m after which, up to 2m + 5, nothing exceeds the noise.
+
+    The noise of an estimated autocorrelation is Bartlett's, √(Σ ρ²/n).
+    """
+    noise = _NOISE * np.sqrt((1 + 2 * np.cumsum(rho**2, axis=0)) / n)
+    size = np.abs(rho)
+    width = np.full(rho.shape[1], len(rho))
+    open_ = np.ones(rho.shape[1], dtype=bool)
+    m = 1
+    while m < len(rho) and open_.any():
+        quiet = open_ & (size[m : 2 * m + 6].max(axis=0) < noise[m - 1])
+        width[quiet] = min(len(rho), _STRETCH * m)
+        open_ &= ~quiet
+        m = max(m + 1, int(1.15 * m))
+    return width
 
 
 def _autocovariance(centred: Array) -> Array:

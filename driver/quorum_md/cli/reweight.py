@@ -174,6 +174,8 @@ def _label(observable: Observable) -> str:
 
 
 def _table(results: list[tuple[Observable, Reweighted]]) -> list[str]:
+    import textwrap
+
     rows = [["observable", "mean", "± sampling", "± model", "eff. samples", "verdict"]]
     reasons: list[list[str]] = [[]]
     for observable, result in results:
@@ -196,7 +198,8 @@ def _table(results: list[tuple[Observable, Reweighted]]) -> list[str]:
         cells = [row[0].ljust(widths[0])]
         cells += [cell.rjust(width) for cell, width in zip(row[1:5], widths[1:5], strict=True)]
         lines.append("   ".join([*cells, row[5]]))
-        lines += [f"  {sentence}" for sentence in why]
+        for sentence in why:
+            lines += textwrap.wrap(sentence, 98, initial_indent="  ", subsequent_indent="    ")
     return lines
 
 
