@@ -69,11 +69,13 @@ class Wire:
         self.outbox = b""
         self.chunk = chunk
 
-    def recv_into(self, view):
-        piece = self.inbox[: min(self.chunk, len(view))]
+    def recv(self, count):
+        piece = self.inbox[: min(self.chunk, count)]
         self.inbox = self.inbox[len(piece) :]
-        view[: len(piece)] = piece
-        return len(piece)
+        return piece
+
+    def settimeout(self, seconds):
+        pass
 
     def sendall(self, data):
         self.outbox += data
@@ -187,6 +189,50 @@ def test_shared_memory(n_batch):
             segment.unlink()
 
 
+class Slow(Wire):
+    """Messages that come one by one, and only when somebody waits for them without limit."""
+
+    def __init__(self, *messages):
+        super().__init__()
+        self.messages = list(messages)
+        self.limits = []
+        self.limit = None
+
+    def settimeout(self, seconds):
+        self.limit = seconds
+        if seconds is not None:
+            self.limits.append(seconds)
+
+    def recv(self, count):
+        if self.limit is not None:
+            raise TimeoutError
+        self.inbox = self.inbox or (self.messages.pop(0) if self.messages else b"")
+        return super().recv(count)
+
+
+def test_a_server_that_asks_later(positions):
+    """Without a GETFORCE behind POSDATA the client looks for one only once."""
+    ask = [message("STATUS"), message("GETFORCE")]
+    wire = Slow(init(), posdata(positions), *ask, posdata(positions), *ask, message("EXIT"))
+    assert serve(Recorder(), wire).ended == "exit"
+    for _ in range(2):
+        assert wire.word() == "HAVEDATA"
+        assert read_reply(wire)[0][0] == positions.sum()
+    assert len(wire.limits) == 1 and wire.limits[0] < 0.1
+
+
+def test_nothing_is_left_unread_while_computing(positions):
+    """A client killed then closes its connection properly, which i-PI survives."""
+
+    def evaluate(cells, batch):
+        assert not wire.inbox
+        return Recorder()(cells, batch)
+
+    wire = Wire(init())
+    wire.inbox += posdata(positions) + message("GETFORCE")
+    assert serve(evaluate, wire).evaluations == 1
+
+
 def test_shared_memory_of_another_machine():
     names = b"".join(np.int32(11).tobytes() + b"ipi_shm_not" for _ in range(6))
     wire = Wire(init(), message("POSDATA"), np.int32(N).tobytes() + names)
@@ -194,7 +240,7 @@ def test_shared_memory_of_another_machine():
         serve(Recorder(), wire)
 
 
-@pytest.mark.parametrize("cut", [0, 5, 12, 100, 240])
+@pytest.mark.parametrize("cut", [0, 5, 12, 100, 230])
 def test_server_that_goes_away(positions, cut):
     served = serve(Recorder(), Wire(init(), posdata(positions)[:cut]))
     assert served.ended == "lost"
@@ -241,10 +287,10 @@ def test_a_signal_while_idle_stops_at_once():
     interrupt = Interrupt()
 
     class Idle(Wire):
-        def recv_into(self, view):
+        def recv(self, count):
             if not self.inbox:
                 interrupt(signal.SIGINT, None)
-            return super().recv_into(view)
+            return super().recv(count)
 
     assert serve(Recorder(), Idle(init()), interrupt).ended == "stopped"
 

@@ -15,8 +15,7 @@ _PREFIX = "/tmp/ipi_"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of ``quorum client``."""
     parser.epilog = (
-        "i-PI's side is <ffsocket mode='unix'> <address>ADDRESS</address> </ffsocket>; give it a\n"
-        "<timeout> so that it survives a client that is killed. Example:\n"
+        "i-PI's side is <ffsocket mode='unix'> <address>ADDRESS</address> </ffsocket>. Example:\n"
         "  quorum client --unix $SLURM_JOB_ID --model nbmotaw --template start.xyz"
     )
     where = parser.add_mutually_exclusive_group(required=True)

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from xml.sax import SAXException
+from xml.sax import SAXException, SAXParseException
 
 import numpy as np
 from ase.data import atomic_numbers
@@ -133,6 +133,8 @@ def read_input(path: str) -> str:
 def ipi_error(path: str, error: BaseException) -> QuorumError:
     """What i-PI says about its input, as one sentence."""
     reason = " ".join(str(error).split()) or type(error).__name__
+    if isinstance(error, SAXParseException):
+        reason = f"line {error.getLineNumber()}, {error.getMessage()}"
     if isinstance(error, KeyError):
         reason = f"{reason} is not known"
     return QuorumError(f"{path}: i-PI cannot use this input: {reason}")
@@ -297,7 +299,9 @@ def _silence() -> Iterator[None]:
     verbosity.level = "quiet"
     try:
         with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)
+            # i-PI leaves start structures open
+            for category in (DeprecationWarning, ResourceWarning):
+                warnings.simplefilter("ignore", category)
             yield
     finally:
         object.__setattr__(verbosity, "level", level)

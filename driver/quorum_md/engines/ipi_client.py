@@ -32,6 +32,10 @@ DEFAULT_PREFIX = "/tmp/ipi_"
 # how often a client looks for a server that is not there yet
 _KNOCK_S = 0.1
 _KNOCK_TIMEOUT_S = 5.0
+# how long to look for a GETFORCE behind POSDATA: at first, and where the server sends both together
+_FIRST_LOOK_S = 0.02
+_LATER_LOOK_S = 1.0
+_PACKET_BYTES = 1 << 16
 # what names of i-PI's memory segments begin with; no cell does
 _SEGMENT_MARK = b"ipi_shm_"
 
@@ -51,8 +55,8 @@ class Stopped(Exception):
 class Interrupt:
     """A signal handler that lets an evaluation in progress be answered before the client leaves.
 
-    A client that vanishes between POSDATA and its answer leaves i-PI waiting, so a first signal
-    then waits for the answer; while idle, and for a second signal, `Stopped` is raised at once.
+    Work in hand would have to be done again by another client, so a first signal waits for the
+    answer; while idle, and for a second signal, `Stopped` is raised at once.
     """
 
     def __init__(self) -> None:
@@ -199,6 +203,8 @@ class _Session:
         self.shared = SharedArrays()
         self.batch_size: int | None = None  # None: not initialised; 1: structures come singly
         self.answer: bytes | None = None
+        self.unread = bytearray()
+        self.fused: bool | None = None  # whether GETFORCE comes with POSDATA; None: not known yet
 
     def run(self) -> str:
         while True:
@@ -240,6 +246,7 @@ class _Session:
     def _evaluate(self) -> None:
         batch = self.batch_size or 1
         cells, positions = self._structures(batch)
+        self._look_ahead()
         # i-PI fills its last batch with copies of the last structure
         distinct = len(positions)
         while distinct > 1 and all(
@@ -312,19 +319,43 @@ class _Session:
     def _numbers(self, count: int) -> np.ndarray:
         return np.frombuffer(self._read(8 * count), np.float64)
 
+    def _look_ahead(self) -> None:
+        """Take GETFORCE off the socket before the evaluation.
+
+        If a process dies with unread data in its socket, the other side sees a connection that was
+        reset, not one that was closed. i-PI 3.3 expects the latter only: its polling thread would
+        end, and the run would hang, whatever its <timeout>.
+        """
+        if self.unread:
+            self.fused = True
+        if self.unread or self.fused is False:
+            return
+        self.connection.settimeout(_FIRST_LOOK_S if self.fused is None else _LATER_LOOK_S)
+        try:
+            self._receive()
+            self.fused = True
+        except TimeoutError:
+            self.fused = False
+        finally:
+            self.connection.settimeout(None)
+
     def _read(self, count: int) -> bytes:
-        data = bytearray(count)
-        view = memoryview(data)
-        done = 0
-        while done < count:
-            try:
-                received = self.connection.recv_into(view[done:])
-            except OSError as error:
-                raise ConnectionLost(str(error)) from error
-            if received == 0:
-                raise ConnectionLost("closed by the server")
-            done += received
-        return bytes(data)
+        while len(self.unread) < count:
+            self._receive(count - len(self.unread))
+        data = bytes(self.unread[:count])
+        del self.unread[:count]
+        return data
+
+    def _receive(self, at_least: int = 0) -> None:
+        try:
+            data = self.connection.recv(max(at_least, _PACKET_BYTES))
+        except TimeoutError:
+            raise
+        except OSError as error:
+            raise ConnectionLost(str(error)) from error
+        if not data:
+            raise ConnectionLost("closed by the server")
+        self.unread += data
 
     def _send(self, data: bytes) -> None:
         try:
