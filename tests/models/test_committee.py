@@ -57,9 +57,7 @@ def test_committee_file_equals_its_members(members, argon, tmp_path, capsys):
     some = potential.evaluate([argon], forces=False, centers=[[2, 0]])[0]
     np.testing.assert_allclose(some.atom_energies_eV, got[0].atom_energies_eV[[2, 0]], rtol=1e-12)
     # the standard outputs, in an engine that knows nothing of us
-    argon.calc = MetatomicCalculator(
-        str(out), check_consistency=True, uncertainty_threshold=None
-    )
+    argon.calc = MetatomicCalculator(str(out), check_consistency=True, uncertainty_threshold=None)
     assert argon.get_potential_energy() == pytest.approx(got[0].energy_eV, rel=1e-12)
     np.testing.assert_allclose(argon.get_forces(), got[0].forces_eV_A, atol=1e-10)
     np.testing.assert_allclose(
@@ -152,6 +150,21 @@ def test_bad_input_is_one_sentence_and_writes_nothing(members, lj_file, tmp_path
     assert main(["committee", one, lj, "-o", one]) == 2
     assert main(["committee", one, lj, "-o", str(tmp_path / "no" / "out.pt")]) == 2
     assert not [f for f in tmp_path.iterdir() if f.name.startswith(".")]
+
+
+def test_full_disk_keeps_the_old_file(lj_file, tmp_path, capsys, monkeypatch):
+    import errno
+    import os
+
+    def no_space(descriptor):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    out = tmp_path / "out.pt"
+    out.write_bytes(b"old")
+    monkeypatch.setattr("quorum_md.atomic.os.fsync", no_space)
+    assert main(["committee", str(lj_file), str(lj_file), "-o", str(out)]) == 2
+    assert "No space left" in capsys.readouterr().err
+    assert out.read_bytes() == b"old" and [f.name for f in tmp_path.iterdir()] == ["out.pt"]
 
 
 def test_weighted_baseline_is_added_last(lj_file, members, tmp_path):

@@ -17,7 +17,9 @@ must form it from reduced energies (ours do, from the last three outputs).
 import json
 import math
 import os
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Dict, List, Optional
@@ -35,6 +37,7 @@ from metatomic.torch import (
     unit_conversion_factor,
 )
 
+from ..atomic import write_atomically
 from ..errors import QuorumError
 from .baseline import WeightedBaseline, offsets_table
 from .metatomic_model import (
@@ -313,22 +316,29 @@ def assemble(
 
 
 def save(model: AtomisticModel, out: Path, extensions: bool = False) -> None:
-    """Write a model file whole or not at all; its extensions go to ``<stem>-extensions``."""
+    """Write a model file whole or not at all; its extensions go to ``<stem>-extensions``.
+
+    Raises QuorumError if it cannot be written.
+    """
     folder = out.parent / f"{out.stem}-extensions" if extensions else None
-    temporary = out.with_name(f".{out.name}.{os.getpid()}")
-    try:
-        model.save(str(temporary), collect_extensions=str(folder) if folder else None)
-        with open(temporary, "rb") as handle:
-            os.fsync(handle.fileno())
-        temporary.replace(out)
-    except (OSError, RuntimeError) as error:
-        temporary.unlink(missing_ok=True)
-        if isinstance(error, OSError) or "write" in str(error) or "open" in str(error):
-            reason = str(error).splitlines()[0]
-            raise QuorumError(
-                f"{out} cannot be written ({reason}); choose a folder with room and permission"
-            ) from error
-        raise
+    with _scratch_file() as scratch:
+        model.save(scratch, collect_extensions=str(folder) if folder else None)
+        data = Path(scratch).read_bytes()
+    write_atomically(out, data)
+
+
+@contextmanager
+def _scratch_file() -> Iterator[str]:
+    """A file in memory where the system has them: torch ends the process on a full disk."""
+    if hasattr(os, "memfd_create"):
+        descriptor = os.memfd_create("model")
+        try:
+            yield f"/proc/self/fd/{descriptor}"
+        finally:
+            os.close(descriptor)
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            yield os.path.join(folder, "model.pt")
 
 
 def check_output(out: Path, sources: Sequence[Path] = ()) -> None:

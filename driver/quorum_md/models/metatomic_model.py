@@ -312,14 +312,12 @@ class MetatomicPotential(Potential):
             )
             if not self.per_atom:
                 return _TorchEvaluation(batch, columns, None, gradients)
-            chosen = [
-                torch.as_tensor(
-                    np.arange(first[s], first[s + 1]) if centers is None else first[s] + centers[s],
-                    device=self.device,
-                )
-                for s in range(len(structures))
-            ]
-            rows = [columns[c] for c in chosen]
+            rows = [columns[first[s] : first[s + 1]] for s in range(len(structures))]
+            if centers is not None:
+                rows = [
+                    r[torch.as_tensor(c, device=self.device)]
+                    for r, c in zip(rows, centers, strict=True)
+                ]
             totals = torch.stack([r.sum(dim=0) for r in rows])
         return _TorchEvaluation(batch, totals, [r.detach().cpu().numpy() for r in rows], gradients)
 

@@ -1,0 +1,118 @@
+"""The README's commands and Python, run in its order in a folder with the files it names."""
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import ase.io
+import numpy as np
+import pytest
+from ase.build import bulk
+from ase.calculators.lj import LennardJones as AseLennardJones
+from ase.calculators.singlepoint import SinglePointCalculator
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
+
+
+def blocks(language):
+    return re.findall(rf"^```{language}\n(.*?)^```", README, flags=re.M | re.S)
+
+
+def dft_like_frames(n):
+    """Binary structures with energies and forces, standing in for a user's DFT data."""
+    rng = np.random.default_rng(0)
+    frames = []
+    for i in range(n):
+        atoms = bulk("Nb", "bcc", rng.uniform(3.1, 3.4), cubic=True) * 2
+        atoms.symbols[rng.permutation(16)[:8]] = "Mo"
+        atoms.rattle(0.1, rng=rng)
+        atoms.calc = AseLennardJones(sigma=2.6, epsilon=0.4, rc=6.0, smooth=True)
+        results = {"energy": atoms.get_potential_energy(), "forces": atoms.get_forces()}
+        atoms.calc = SinglePointCalculator(atoms, **results)
+        atoms.info["config_type"] = "even" if i % 2 else "odd"
+        frames.append(atoms)
+    return frames
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("readme")
+    shutil.copy(ROOT / "inputs" / "ipi" / "start.xyz", folder)
+    text = (ROOT / "inputs" / "ipi" / "npt.xml").read_text()
+    steps = re.sub(r"<total_steps>[^<]*", "<total_steps> 600 ", text)
+    (folder / "npt.xml").write_text(steps)
+    ase.io.write(folder / "dft.extxyz", dft_like_frames(60))
+    return folder
+
+
+def environment():
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return {**os.environ, "PATH": path, "OMP_NUM_THREADS": "1"}
+
+
+def single_model(folder):
+    """mine-single.pt of the README: any model of one member."""
+    from toy_models import LennardJones, export
+
+    module = LennardJones(2.6, 0.4, 4.5, [1.0])
+    export(module, folder / "mine-single.pt", [41, 42], 4.5, ensemble=False)
+
+
+def test_commands(folder):
+    single_model(folder)
+    commands = [line[2:] for block in blocks("console") for line in block.splitlines() if line]
+    assert len(commands) >= 8 and all(c.startswith("quorum ") for c in commands)
+    for command in commands:
+        done = subprocess.run(
+            shlex.split(command), cwd=folder, env=environment(), capture_output=True, text=True
+        )
+        assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+        assert done.stdout.strip(), command
+
+
+@pytest.mark.parametrize("code", blocks("python"))
+def test_python(folder, code):
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=folder, env=environment(), capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_what_is_named_exists():
+    makefile = (ROOT / "Makefile").read_text()
+    for target in re.findall(r"^make (\w+)", README, flags=re.M):
+        assert re.search(rf"^{target}:", makefile, flags=re.M), target
+    links = [x for x in re.findall(r"\]\(([^)]+)\)", README) if "://" not in x]
+    links += re.findall(r"`((?:driver|inputs|examples|tests)/[^`]*)`", README)
+    for link in links:
+        assert (ROOT / link).exists(), link
+
+
+def test_the_demo_in_small(tmp_path):
+    """What `make demo` runs, with fewer steps and atoms: table, numbers and figure come out."""
+    import json
+
+    command = ["bash", str(ROOT / "examples" / "01-uncertain-alloy" / "run.sh")]
+    options = ["--steps", "1500", "--repeats", "2", "--temperatures", "300", "600", "900"]
+    done = subprocess.run(
+        [*command, *options, "--output", str(tmp_path)],
+        env=environment(),
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "C_p/k_B" in done.stdout
+    report = json.loads((tmp_path / "results.json").read_text())
+    assert [row["temperature_K"] for row in report["results"]] == [300, 600, 900]
+    for row in report["results"]:
+        # 16 atoms, a few ps: near the classical solid, no more
+        assert 3.15 < row["lattice_A"]["mean"] < 3.35
+        assert len(row["lattice_A"]["members"]) == report["n_members"]
+        # a harmonic crystal without its centre of mass: 3/2 kT (N − 1)/N
+        assert 0.6 < row["energy_meV_per_atom"]["mean"] / (0.129 * row["temperature_K"]) < 1.4
+    assert (tmp_path / "results.png").stat().st_size > 20_000
