@@ -164,11 +164,13 @@ def test_input(tmp_path):
     path = tmp_path / "input.xml"
     path.write_text(INPUT)
     facts = read_ipi_input(path)
-    assert facts.temperature_K == 300 and facts.timestep_fs == 2.0 and facts.n_beads == 1
-    assert facts.properties == (tmp_path / "simulation.out",)
-    assert facts.committee == (tmp_path / "simulation.committee_pot",)
+    (system,) = facts.systems
+    assert (system.temperature_K, system.timestep_fs, system.n_beads) == (300, 2.0, 1)
+    assert facts.properties == ("simulation.out",)
+    assert facts.committee == ("simulation.committee_pot",)
+    assert facts.file("simulation.out") == tmp_path / "simulation.out"
     damage(path, "<temperature units='kelvin'>300", "<temperature> 9.50044560e-04")
-    assert read_ipi_input(path).temperature_K == pytest.approx(300, rel=1e-5)
+    assert read_ipi_input(path).temperature_K("out") == pytest.approx(300, rel=1e-5)
     damage(path, "<temperature> 9.50044560e-04", "<temperature units='celsius'>27")
     with pytest.raises(QuorumError, match="got units 'celsius', expected one of kelvin"):
         read_ipi_input(path)
@@ -188,16 +190,44 @@ def test_input(tmp_path):
 def test_several_temperatures_need_a_choice(tmp_path):
     path = tmp_path / "input.xml"
     second = "<system><ensemble><temperature units='kelvin'>400</temperature></ensemble></system>"
-    path.write_text(INPUT.replace("</simulation>", second + "</simulation>"))
-    facts = read_ipi_input(path)
-    assert facts.temperatures_K == (300, 400)
-    with pytest.raises(QuorumError, match="got 300 K, 400 K, expected one temperature"):
-        facts.temperature_K  # noqa: B018
     files = write_run(tmp_path, RUN)
     path.write_text(INPUT.replace("</simulation>", second + "</simulation>"))
+    with pytest.raises(QuorumError, match="got 300 K, 400 K, expected one temperature"):
+        load_run(*files, input_path=path)
     assert load_run(*files, input_path=path, temperature_K=300).temperature_K == 300
-    with pytest.raises(QuorumError, match="got 350 K, but .* has 300, 400 K"):
+    path.write_text(INPUT)
+    with pytest.raises(QuorumError, match="got 350 K, but .* has 300 K"):
         load_run(*files, input_path=path, temperature_K=350)
+
+
+TEMPLATE = """\
+<system_template><labels> [ NAME, KELVIN ] </labels>
+  <instance> [ T300, 300 ] </instance><instance> [ T30, 30 ] </instance>
+  <template><system prefix='NAME'><initialize nbeads='1'/>
+    <ensemble><temperature units='kelvin'> KELVIN </temperature></ensemble></system></template>
+</system_template>
+"""
+
+
+def test_systems_are_told_apart_by_prefix(tmp_path):
+    out, committee = write_run(tmp_path, RUN)
+    path = tmp_path / "input.xml"
+    start, end = INPUT.index("  <system>"), INPUT.index("</simulation>")
+    path.write_text(INPUT[:start] + TEMPLATE + INPUT[end:])
+    assert [system.temperature_K for system in read_ipi_input(path).systems] == [300, 30]
+    for name in ("T300", "T30"):
+        out.with_name(f"{name}_simulation.out").write_text(out.read_text())
+    run = load_run(tmp_path / "T300_simulation.out", committee, input_path=path)
+    assert run.temperature_K == 300
+    with pytest.warns(QuorumWarning, match="30 K is used"):
+        run = load_run(tmp_path / "T30_simulation.out", committee, input_path=path)
+    assert run.temperature_K == 30
+    with pytest.raises(QuorumError, match="expected one temperature for .*simulation.out"):
+        load_run(out, committee, input_path=path)
+    damaged = path.read_text().replace("[ T30, 30 ]", "[ T30 ]")
+    path.write_text(damaged)
+    with pytest.raises(QuorumError, match="<instance>: got 1 words, expected 2"):
+        read_ipi_input(path)
 
 
 def test_steps_from_times_only_with_a_time_step(files, tmp_path):

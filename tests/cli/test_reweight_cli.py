@@ -96,6 +96,19 @@ def test_files_from_the_input(files, capsys):
     assert capsys.readouterr().out == first
 
 
+def test_files_of_one_of_several_systems(files, capsys):
+    text = Path("input.xml").read_text()
+    second = text[text.index("<system>") : text.index("</simulation>")]
+    second = second.replace("<system>", "<system prefix='hot'>").replace(">300<", ">900<")
+    first = text.replace("<system>", "<system prefix='cold'>")
+    Path("input.xml").write_text(first.replace("</simulation>", second + "</simulation>"))
+    for name in ("simulation.out", "simulation.committee_pot_0"):
+        Path(name).rename(f"cold_{name}")
+    assert quorum("cold_simulation.out", "--input", "input.xml") == 0
+    assert "T = 300 K" in capsys.readouterr().out
+    refused(capsys, "2 systems, expected one of each", "--input", "input.xml")
+
+
 def test_a_bad_committee_is_doubted(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     run = harmonic_run(4000, seed=2)

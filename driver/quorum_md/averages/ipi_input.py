@@ -7,11 +7,15 @@ where the averages are made. RESTART files have the same form.
 import math
 import os
 import xml.etree.ElementTree as ElementTree
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from ..errors import QuorumError
 from ..units import ATOMIC_TIME_FS, BOLTZMANN_EV_K, HARTREE_EV
+
+T = TypeVar("T")
 
 # K or fs per unit, as i-PI spells them; no unit attribute means atomic units
 _TEMPERATURE_K = {
@@ -30,40 +34,73 @@ _TIME_FS = {
 
 
 @dataclass(frozen=True)
+class IpiSystem:
+    """One <system>.
+
+    Attributes:
+        prefix: of its files, "T300" in T300_simulation.out; "" if it has none.
+        temperature_K: None if it has none.
+        timestep_fs: None if it has none, or several motions that differ.
+        n_beads: None if it is not stated.
+    """
+
+    prefix: str
+    temperature_K: float | None
+    timestep_fs: float | None
+    n_beads: int | None
+
+
+@dataclass(frozen=True)
 class IpiInput:
     """Facts of an i-PI input.
 
     Attributes:
         path: of the input.
-        temperatures_K: one per system, in order.
-        timestep_fs: None if there is none or systems differ.
-        n_beads: None if it is not stated.
-        properties: paths of the properties files, beside the input.
-        committee: paths of the `committee_pot` extras without the bead number, beside the input.
+        systems: in order, instances of a <system_template> included.
+        properties: names of the properties files, without the prefix of a system.
+        committee: names of the `committee_pot` extras, without prefix and bead number.
     """
 
     path: str
-    temperatures_K: tuple[float, ...]
-    timestep_fs: float | None
-    n_beads: int | None
-    properties: tuple[Path, ...]
-    committee: tuple[Path, ...]
+    systems: tuple[IpiSystem, ...]
+    properties: tuple[str, ...]
+    committee: tuple[str, ...]
 
-    @property
-    def temperature_K(self) -> float:
-        """The temperature of the run.
+    def system_of(self, file: str | os.PathLike[str]) -> IpiSystem:
+        """The system that wrote a file, by the prefix of its name; what all systems share if that
+        does not decide.
+        """
+        own = [s for s in self.systems if s.prefix and Path(file).name.startswith(s.prefix + "_")]
+        chosen = own or list(self.systems)
+        if len(chosen) == 1:
+            return chosen[0]
+        return IpiSystem(
+            "",
+            _common(system.temperature_K for system in chosen),
+            _common(system.timestep_fs for system in chosen),
+            _common(system.n_beads for system in chosen),
+        )
+
+    def temperature_K(self, file: str | os.PathLike[str]) -> float:
+        """The temperature of the system that wrote a file.
 
         Raises:
-            QuorumError: none, or several different ones.
+            QuorumError: there is none, or the name of the file does not say which of several.
         """
-        different = sorted(set(self.temperatures_K))
-        if len(different) == 1:
-            return different[0]
+        temperature = self.system_of(file).temperature_K
+        if temperature is not None:
+            return temperature
+        different = sorted({s.temperature_K for s in self.systems if s.temperature_K is not None})
         found = ", ".join(f"{value:g} K" for value in different) or "none"
         raise QuorumError(
-            f"{self.path}: <ensemble><temperature>: got {found}, expected one temperature for the "
-            "run; give the one of these files with --temperature"
+            f"{self.path}: <ensemble><temperature>: got {found}, expected one temperature for "
+            f"{file}; give it with --temperature"
         )
+
+    def file(self, name: str) -> Path:
+        """Path of an output beside the input, with the prefix of a single system."""
+        prefix = self.systems[0].prefix if len(self.systems) == 1 else ""
+        return Path(self.path).parent / (f"{prefix}_{name}" if prefix else name)
 
 
 def read_ipi_input(path: str | os.PathLike[str]) -> IpiInput:
@@ -85,37 +122,65 @@ def read_ipi_input(path: str | os.PathLike[str]) -> IpiInput:
         raise QuorumError(
             f"{path}: got <{root.tag}>, expected <simulation>; give the input of i-PI"
         )
-    temperatures = tuple(
-        _quantity(path, "ensemble/temperature", element, _TEMPERATURE_K)
-        for element in root.iter("temperature")
-        # <remd> has a list of temperatures under another name; motions have none
-        if _inside(root, element, "ensemble")
-    )
-    timesteps = {
-        _quantity(path, "timestep", element, _TIME_FS) for element in root.iter("timestep")
-    }
-    beads = {
-        int(value)
-        for element in root.iter("initialize")
-        if (value := element.get("nbeads", "").strip()).isdigit()
-    } | {
-        int(value)
-        for element in root.iter("beads")
-        if (value := element.get("nbeads", "").strip()).isdigit()
-    }
-    properties, committee = _outputs(Path(path), root)
+    systems = list(root.findall("system"))
+    for template in root.findall("system_template"):
+        systems += _instances(path, template)
+    properties, committee = _outputs(root)
     return IpiInput(
-        str(path),
-        temperatures,
-        timesteps.pop() if len(timesteps) == 1 else None,
-        beads.pop() if len(beads) == 1 else None,
-        properties,
-        committee,
+        str(path), tuple(_system(path, element) for element in systems), properties, committee
     )
 
 
-def _inside(root: ElementTree.Element, element: ElementTree.Element, tag: str) -> bool:
-    return any(element is child for parent in root.iter(tag) for child in parent)
+def _instances(
+    path: str | os.PathLike[str], template: ElementTree.Element
+) -> list[ElementTree.Element]:
+    """Systems of a <system_template>: its labels replaced by the words of every instance."""
+    pattern = template.find("template/system")
+    labels = _words(template.findtext("labels", ""))
+    if pattern is None:
+        return []
+    text, found = ElementTree.tostring(pattern, encoding="unicode"), []
+    for instance in template.findall("instance"):
+        words = _words(instance.text or "")
+        if len(words) != len(labels):
+            raise QuorumError(
+                f"{path}: <system_template><instance>: got {len(words)} words, expected "
+                f"{len(labels)}, one for each of <labels>"
+            )
+        filled = text
+        for label, word in zip(labels, words, strict=True):
+            filled = filled.replace(label, word)
+        found.append(ElementTree.fromstring(filled))
+    return found
+
+
+def _words(text: str) -> list[str]:
+    return [word.strip() for word in text.strip().strip("[]").split(",") if word.strip()]
+
+
+def _system(path: str | os.PathLike[str], element: ElementTree.Element) -> IpiSystem:
+    temperatures = [
+        _quantity(path, "ensemble/temperature", found, _TEMPERATURE_K)
+        for found in element.findall("ensemble/temperature")
+    ]
+    timesteps = (_quantity(path, "timestep", found, _TIME_FS) for found in element.iter("timestep"))
+    beads = (
+        int(value)
+        for found in (*element.findall("initialize"), *element.findall("beads"))
+        if (value := found.get("nbeads", "").strip()).isdigit()
+    )
+    return IpiSystem(
+        element.get("prefix", "").strip(),
+        _common(temperatures),
+        _common(timesteps),
+        _common(beads),
+    )
+
+
+def _common(values: Iterable[T | None]) -> T | None:
+    """The one value, or None if there is none or they differ."""
+    different = set(values)
+    return different.pop() if len(different) == 1 else None
 
 
 def _quantity(
@@ -135,26 +200,21 @@ def _quantity(
     except ValueError:
         value = math.nan
     if not value > 0 or math.isinf(value):
-        raise QuorumError(
-            f"{path}: <{key}>: got {text!r}, expected a positive number (labels of a "
-            "<system_template> are not filled in; give the value on the command line)"
-        )
+        raise QuorumError(f"{path}: <{key}>: got {text!r}, expected a positive number")
     return value * units[unit]
 
 
-def _outputs(path: Path, root: ElementTree.Element) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
-    """Files of the properties and of the committee, without bead numbers; i-PI's defaults."""
+def _outputs(root: ElementTree.Element) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Names of the properties and of the committee files, i-PI's defaults filled in."""
     properties, committee = [], []
     for output in root.iter("output"):
         prefix = output.get("prefix", "i-pi").strip()
-
-        def name(element: ElementTree.Element, default: str, prefix: str = prefix) -> Path:
-            own = element.get("filename", default).strip()
-            return path.parent / (f"{prefix}.{own}" if prefix else own)
-
-        properties += [name(element, "out") for element in output.iter("properties")]
+        start = f"{prefix}." if prefix else ""
+        properties += [
+            start + element.get("filename", "out").strip() for element in output.iter("properties")
+        ]
         committee += [
-            name(element, "traj")
+            start + element.get("filename", "traj").strip()
             for element in output.iter("trajectory")
             if element.get("extra_type", "").strip() == "committee_pot"
             and (element.text or "").strip() == "extras"

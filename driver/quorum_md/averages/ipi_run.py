@@ -219,11 +219,13 @@ def load_run(
             the run, no temperature.
     """
     facts = None if input_path is None else read_ipi_input(input_path)
-    kelvin = _temperature(temperature_K, facts)
+    kelvin = _temperature(temperature_K, facts, properties)
+    system = None if facts is None else facts.system_of(properties)
     table = read_properties(properties)
     members = read_committee(committee, unit=committee_unit)
-    _check_beads(members.paths, facts)
-    frames = match_frames(table, members, facts.timestep_fs if facts else None)
+    if facts is not None and system is not None and system.n_beads is not None:
+        _check_beads(members.paths, facts.path, system.n_beads)
+    frames = match_frames(table, members, system.timestep_fs if system else None)
     lost = ~np.isfinite(frames.energies_eV).all(axis=1)
     if lost.any():
         raise QuorumError(
@@ -270,32 +272,33 @@ def _components(name: str, values: Array) -> list[tuple[str, Array]]:
     return [(f"{name}[{k}]", values[:, k]) for k in range(values.shape[1])]
 
 
-def _temperature(temperature_K: float | None, facts: IpiInput | None) -> float:
+def _temperature(
+    temperature_K: float | None, facts: IpiInput | None, properties: PathLike
+) -> float:
     if temperature_K is None:
         if facts is None:
             raise QuorumError(
                 "temperature: got none, expected that of the run; give --input with the input of "
                 "i-PI, or --temperature in K"
             )
-        return facts.temperature_K
+        return facts.temperature_K(properties)
     if not temperature_K > 0 or not np.isfinite(temperature_K):
         raise QuorumError(f"temperature: got {temperature_K:g} K, expected a positive number of K")
-    known = set() if facts is None else set(facts.temperatures_K)
-    if known and min(abs(value / temperature_K - 1) for value in known) > 1e-3:
-        assert facts is not None
-        found = ", ".join(f"{value:g}" for value in sorted(known))
-        raise QuorumError(
-            f"temperature: got {temperature_K:g} K, but {facts.path} has {found} K; give one of "
-            "the two"
-        )
+    if facts is not None:
+        known = facts.system_of(properties).temperature_K
+        if known is not None and abs(known / temperature_K - 1) > 1e-3:
+            raise QuorumError(
+                f"temperature: got {temperature_K:g} K, but {facts.path} has {known:g} K; give "
+                "only one of the two"
+            )
     return float(temperature_K)
 
 
-def _check_beads(paths: Sequence[str], facts: IpiInput | None) -> None:
-    if facts is not None and facts.n_beads is not None and len(paths) != facts.n_beads:
+def _check_beads(paths: Sequence[str], source: str, n_beads: int) -> None:
+    if len(paths) != n_beads:
         raise QuorumError(
-            f"{paths[0]}: got {len(paths)} file(s) of member energies, but {facts.path} has "
-            f"nbeads={facts.n_beads}; give one file per bead after --committee"
+            f"{paths[0]}: got {len(paths)} file(s) of member energies, but {source} has "
+            f"nbeads={n_beads}; give one file per bead after --committee"
         )
 
 

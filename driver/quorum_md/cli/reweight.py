@@ -107,6 +107,8 @@ def run(args: argparse.Namespace) -> int:
 
 def _files(args: argparse.Namespace) -> tuple[Any, list[Any]]:
     """Properties and committee files, from the command line or the i-PI input."""
+    from pathlib import Path
+
     from ..averages.ipi_input import read_ipi_input
     from ..errors import QuorumError
 
@@ -121,12 +123,13 @@ def _files(args: argparse.Namespace) -> tuple[Any, list[Any]]:
         )
     facts = read_ipi_input(args.input)
     if properties is None:
-        if len(facts.properties) != 1:
+        if len(facts.properties) != 1 or len(facts.systems) != 1:
             raise QuorumError(
-                f"{args.input}: has {len(facts.properties)} <properties>, expected one; name the "
-                "file on the command line"
+                f"{args.input}: has {len(facts.properties)} <properties> and "
+                f"{len(facts.systems)} systems, expected one of each; name the file on the command "
+                "line"
             )
-        properties = facts.properties[0]
+        properties = facts.file(facts.properties[0])
     if not committee:
         if len(facts.committee) != 1:
             raise QuorumError(
@@ -134,7 +137,14 @@ def _files(args: argparse.Namespace) -> tuple[Any, list[Any]]:
                 "extra_type='committee_pot'>extras</trajectory>, expected one; add it, or name "
                 "the files with --committee"
             )
-        stem = facts.committee[0]
+        # the members of one system lie beside its properties, with the same prefix
+        name = Path(properties).name
+        prefix = facts.system_of(properties).prefix
+        stem = Path(properties).parent / (
+            f"{prefix}_{facts.committee[0]}"
+            if prefix and name.startswith(f"{prefix}_")
+            else facts.committee[0]
+        )
         committee = sorted(
             path
             for path in stem.parent.glob(f"{stem.name}_*")
