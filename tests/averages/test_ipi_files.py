@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from ipi_like import HARTREE_EV, HEADER, INPUT, extras_rows, harmonic_run, property_rows, write_run
 
+from quorum_md.averages import heat_capacity
 from quorum_md.averages.frames import match_frames
 from quorum_md.averages.ipi_files import energy_unit_eV, read_committee, read_properties
 from quorum_md.averages.ipi_input import read_ipi_input
@@ -287,6 +288,32 @@ def test_beads_and_temperature_of_the_input(files, tmp_path):
             load_run(*files, temperature_K=value)
     with pytest.raises(QuorumError, match="give --input"):
         load_run(*files)
+
+
+def test_heat_capacity_needs_volume_and_pressure(files, tmp_path):
+    out, committee = files
+    run = load_run(out, committee, temperature_K=300)
+    with pytest.raises(QuorumError, match="the volume fluctuates, but the pressure is not known"):
+        run.reweight("heat_capacity")
+    path = tmp_path / "npt.xml"
+    path.write_text(
+        INPUT.replace("<ensemble>", "<ensemble><pressure units='gigapascal'>-2</pressure>")
+    )
+    run = load_run(out, committee, input_path=path)
+    assert run.pressure_bar == pytest.approx(-20_000)
+    volume = run.observable("volume").values
+    expected = heat_capacity(
+        run.energies_eV, temperature_K=300, volume_A3=volume, pressure_bar=-20_000
+    )
+    assert run.reweight("heat_capacity").mean == pytest.approx(expected.mean, rel=1e-9)
+    assert expected.mean != pytest.approx(heat_capacity(run.energies_eV, temperature_K=300).mean)
+    out.write_text(out.read_text().replace("> volume", "> density"))
+    with pytest.raises(QuorumError, match="add volume{angstrom3} to <properties>"):
+        load_run(out, committee, input_path=path).reweight("heat_capacity")
+    constant = load_run(out, committee, input_path=tmp_path / "input.xml")
+    assert constant.reweight("heat_capacity").mean == pytest.approx(
+        heat_capacity(run.energies_eV, temperature_K=300).mean, rel=1e-9
+    )
 
 
 def test_discard(files):

@@ -108,7 +108,10 @@ def test_classical_averages(run_folder):
     exact = 3 * kT - SLOPES**2 / STIFFNESS * HARTREE_EV
     assert np.all(np.abs(energy.members - exact) < 4 * energy.members_statistical_error)
     assert energy.mean == pytest.approx(3 * kT, abs=4 * energy.statistical_error)
-    heat = heat_capacity(run.energies_eV, temperature_K=300)
+    heat = run.reweight("heat_capacity")
+    assert (
+        heat.members.tolist() == heat_capacity(run.energies_eV, temperature_K=300).members.tolist()
+    )
     assert heat.mean == pytest.approx(3, abs=4 * heat.statistical_error)
 
 

@@ -96,6 +96,19 @@ def test_files_from_the_input(files, capsys):
     assert capsys.readouterr().out == first
 
 
+def test_heat_capacity(files, capsys):
+    text = Path("input.xml").read_text()
+    Path("input.xml").write_text(
+        text.replace("<ensemble>", "<ensemble><pressure units='bar'> 0 </pressure>")
+    )
+    options = ["--input", "input.xml", "--observable", "heat_capacity"]
+    assert quorum(*files, *options, "--json", "out.json") == 0
+    assert capsys.readouterr().out.splitlines()[1].startswith("heat_capacity/k_B")
+    (heat,) = json.loads(Path("out.json").read_text())["observables"]
+    assert heat["unit"] == "k_B"
+    assert heat["mean"] == pytest.approx(30, abs=4 * heat["sampling_error"])
+
+
 def test_files_of_one_of_several_systems(files, capsys):
     text = Path("input.xml").read_text()
     second = text[text.index("<system>") : text.index("</simulation>")]

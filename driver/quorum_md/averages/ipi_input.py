@@ -1,4 +1,4 @@
-"""What an i-PI input says about its averages: temperature, time step, beads and file names.
+"""What an i-PI input says about its averages: ensemble, time step, beads and file names.
 
 Read with the standard library, so that nobody types kT in Hartree and i-PI need not be installed
 where the averages are made. RESTART files have the same form.
@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import TypeVar
 
 from ..errors import QuorumError
-from ..units import ATOMIC_TIME_FS, BOLTZMANN_EV_K, HARTREE_EV
+from ..units import ATOMIC_TIME_FS, BOHR_A, BOLTZMANN_EV_K, EV_A3_BAR, EV_A3_GPA, HARTREE_EV
 
 T = TypeVar("T")
 
-# K or fs per unit, as i-PI spells them; no unit attribute means atomic units
+# K, fs or bar per unit, as i-PI spells them; no unit attribute means atomic units
 _TEMPERATURE_K = {
     "kelvin": 1.0,
     "millikelvin": 1e-3,
@@ -31,6 +31,16 @@ _TIME_FS = {
     "attosecond": 1e-3,
     "atomic_unit": ATOMIC_TIME_FS,
 }
+_PRESSURE_BAR = {
+    "bar": 1.0,
+    "kilobar": 1e3,
+    "pascal": 1e-5,
+    "megapascal": 10.0,
+    "gigapascal": EV_A3_BAR / EV_A3_GPA,
+    "atmosphere": 1.01325,
+    "ev/ang3": EV_A3_BAR,
+    "atomic_unit": HARTREE_EV / BOHR_A**3 * EV_A3_BAR,
+}
 
 
 @dataclass(frozen=True)
@@ -42,12 +52,14 @@ class IpiSystem:
         temperature_K: None if it has none.
         timestep_fs: None if it has none, or several motions that differ.
         n_beads: None if it is not stated.
+        pressure_bar: None if it has none.
     """
 
     prefix: str
     temperature_K: float | None
     timestep_fs: float | None
     n_beads: int | None
+    pressure_bar: float | None
 
 
 @dataclass(frozen=True)
@@ -79,6 +91,7 @@ class IpiInput:
             _common(system.temperature_K for system in chosen),
             _common(system.timestep_fs for system in chosen),
             _common(system.n_beads for system in chosen),
+            _common(system.pressure_bar for system in chosen),
         )
 
     def temperature_K(self, file: str | os.PathLike[str]) -> float:
@@ -174,6 +187,10 @@ def _system(path: str | os.PathLike[str], element: ElementTree.Element) -> IpiSy
         _common(temperatures),
         _common(timesteps),
         _common(beads),
+        _common(
+            _quantity(path, "ensemble/pressure", found, _PRESSURE_BAR, positive=False)
+            for found in element.findall("ensemble/pressure")
+        ),
     )
 
 
@@ -184,7 +201,12 @@ def _common(values: Iterable[T | None]) -> T | None:
 
 
 def _quantity(
-    path: str | os.PathLike[str], key: str, element: ElementTree.Element, units: dict[str, float]
+    path: str | os.PathLike[str],
+    key: str,
+    element: ElementTree.Element,
+    units: dict[str, float],
+    *,
+    positive: bool = True,
 ) -> float:
     text = (element.text or "").strip()
     unit = element.get("units", "").strip().lower() or "atomic_unit"
@@ -199,8 +221,9 @@ def _quantity(
         value = float(text)
     except ValueError:
         value = math.nan
-    if not value > 0 or math.isinf(value):
-        raise QuorumError(f"{path}: <{key}>: got {text!r}, expected a positive number")
+    if not math.isfinite(value) or (positive and value <= 0):
+        kind = "a positive number" if positive else "a number"
+        raise QuorumError(f"{path}: <{key}>: got {text!r}, expected {kind}")
     return value * units[unit]
 
 

@@ -1,23 +1,24 @@
 """The averages of one i-PI run: from its files to `reweight`, with names and units.
 
-run = load_run("simulation.out", ["simulation.committee_pot_0"], temperature_K=300)
-volume = run.reweight("volume")          # in run.observable("volume").unit
-energy = run.reweight("potential")       # each member's own energy
-heat = heat_capacity(run.energies_eV, temperature_K=run.temperature_K, reference=run.reference)
+``load_run`` reads and matches the files; ``run.reweight("volume")`` is an average in the unit
+``run.observable("volume").unit``, ``run.reweight("potential")`` that of each member's own energy,
+and ``run.reweight("heat_capacity")`` the configurational heat capacity in k_B.
 """
 
 import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import QuorumError, warn
-from ..units import thermal_energy_eV
+from ..units import BOHR_A, thermal_energy_eV
 from .checks import reference_energies
 from .frames import check_driving_potential, energy_column_eV, match_frames
+from .functions import heat_capacity
 from .ipi_files import Column, PropertyTable, energy_unit_eV, read_committee, read_properties
 from .ipi_input import IpiInput, read_ipi_input
 from .reweighting import Reweighted, reweight
@@ -27,6 +28,7 @@ Array = NDArray[np.float64]
 PathLike = str | os.PathLike[str]
 
 DRIVING = "potential"  # i-PI's name of the energy that drove the run
+HEAT_CAPACITY = "heat_capacity"  # not a column, but what its energies and volumes say
 _NO_OBSERVABLE = ("step", "time", "conserved", "ensemble_", "bead_potentials", "pot_component")
 _MOMENTA = ("temperature", "kinetic_md", "kinetic_tens", "kinetic_ij", "vcom", "atom_v", "atom_p")
 _FORCES = ("pressure", "stress", "virial", "kinetic_cv", "kinetic_prsc", "forcemod", "atom_f")
@@ -68,6 +70,8 @@ class IpiRun:
         n_discarded: matched frames left out at the start.
         committee_paths: files of the member energies, one per bead.
         checked: the reference was compared with the potential energy of the run.
+        pressure_bar: of the input; None if it has none or no input was given.
+        has_input: an input was given.
     """
 
     table: PropertyTable
@@ -80,6 +84,8 @@ class IpiRun:
     n_discarded: int
     committee_paths: tuple[str, ...]
     checked: bool
+    pressure_bar: float | None
+    has_input: bool
 
     @property
     def kT_eV(self) -> float:
@@ -111,6 +117,8 @@ class IpiRun:
 
     def expand(self, name: str) -> list[str]:
         """The components of a vector column that fluctuate, or the name itself."""
+        if name == HEAT_CAPACITY:
+            return [name]
         column = self._column(name)[0]
         if column.values.ndim == 1 or _COMPONENT.match(name):
             return [name]
@@ -124,6 +132,9 @@ class IpiRun:
         The driving potential becomes the members' own energies: what member i says of the energy
         is ⟨V_i⟩ under V_i.
         """
+        if name == HEAT_CAPACITY:
+            note = f"{name}: of the positions only; classical momenta add 1.5 per atom, exactly"
+            return Observable(name, "k_B", self.energies_eV, True, note)
         column, index = self._column(name)
         values = column.values[self.rows]
         if index is not None:
@@ -162,7 +173,16 @@ class IpiRun:
         order: int = 1,
         energy_unit: str | None = None,
     ) -> Reweighted:
-        """`reweight` of one column; see there."""
+        """`reweight` of one column, or `heat_capacity` of the run; see there."""
+        if name == HEAT_CAPACITY:
+            return heat_capacity(
+                self.energies_eV,
+                temperature_K=self.temperature_K,
+                reference=self.reference,
+                method=method,
+                order=order,
+                **self._work(),
+            )
         observable = self.observable(name, energy_unit)
         try:
             return reweight(
@@ -177,6 +197,44 @@ class IpiRun:
         except QuorumError as error:
             sentence = str(error).replace("observable:", f"column {name}:", 1)
             raise QuorumError(f"{self.table.path}: {sentence}") from error
+
+    def _work(self) -> dict[str, Any]:
+        """Volume and pressure for a heat capacity; nothing at constant volume.
+
+        Raises:
+            QuorumError: several beads, or the files do not say whether the volume is constant, or at what pressure
+                it is not.
+        """
+        path = self.table.path
+        if len(self.committee_paths) > 1:
+            raise QuorumError(
+                f"{path}: {HEAT_CAPACITY} from energy fluctuations is classical, but this run has "
+                f"{len(self.committee_paths)} beads; expected one bead, average potential at "
+                "several temperatures in its place"
+            )
+        if not self.table.has("volume"):
+            if self.has_input and self.pressure_bar is None:
+                return {}
+            raise QuorumError(
+                f"{path}: has no column volume, so it is not known whether {HEAT_CAPACITY} is one "
+                "at constant volume; add volume{angstrom3} to <properties>"
+            )
+        column = self.table.column("volume")
+        values = column.values[self.rows]
+        if np.ptp(values) <= 1e-7 * np.abs(values).max():
+            return {}
+        if self.pressure_bar is None:
+            raise QuorumError(
+                f"{path}: the volume fluctuates, but the pressure is not known; give --input with "
+                "an input that has <ensemble><pressure>"
+            )
+        factor = {"angstrom3": 1.0, "atomic_unit": BOHR_A**3}.get(column.unit)
+        if factor is None:
+            raise QuorumError(
+                f"{path}: column volume is in {column.unit}, expected angstrom3 or no unit (Bohr³) "
+                f"for {HEAT_CAPACITY}"
+            )
+        return {"volume_A3": values * factor, "pressure_bar": self.pressure_bar}
 
     def _column(self, name: str) -> tuple[Column, int | None]:
         match = _COMPONENT.match(name)
@@ -261,6 +319,8 @@ def load_run(
         skip,
         members.paths,
         checked,
+        system.pressure_bar if system else None,
+        facts is not None,
     )
     _compare_temperature(run)
     return run

@@ -44,7 +44,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--observable",
         action="append",
         metavar="COLUMN",
-        help="a column, repeatable (default: all that fluctuate and depend on positions or cell)",
+        help="a column, or heat_capacity; repeatable (default: all columns that fluctuate and "
+        "depend on positions or cell)",
     )
     add("--direct", action="store_true", help="direct reweighting, not the cumulant expansion")
     add("--order", type=int, default=1, choices=(1, 2), help="of the cumulant expansion (1)")
@@ -239,13 +240,14 @@ def _footer(
 
     first = results[0][1]
     how = "direct reweighting" if first.method == "direct" else "cumulant expansion"
-    if first.method == "cumulant" and first.order == 2:
-        how += " to second order"
-    relative = 100 / math.sqrt(2 * (first.n_members - 1))
     largest = max(result.second_to_first_order for _, result in results)
+    if first.method == "cumulant":
+        how += " to second order" if first.order == 2 else ""
+        how += f", 2nd/1st order ≤ {largest:.2f}"
+    relative = 100 / math.sqrt(2 * (first.n_members - 1))
     lines = [
         "",
-        f"{how}, 2nd/1st order ≤ {largest:.2f}; {first.n_frames} frames, steps {frames.steps[0]} "
+        f"{how}; {first.n_frames} frames, steps {frames.steps[0]} "
         f"to {frames.steps[-1]} every {frames.stride}, {frames.n_discarded} discarded; "
         f"T = {frames.temperature_K:g} K",
         f"{first.n_members} members: the model error is itself known to {relative:.0f} %",
