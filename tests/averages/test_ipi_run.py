@@ -109,9 +109,8 @@ def test_classical_averages(run_folder):
     assert np.all(np.abs(energy.members - exact) < 4 * energy.members_statistical_error)
     assert energy.mean == pytest.approx(3 * kT, abs=4 * energy.statistical_error)
     heat = run.reweight("heat_capacity")
-    assert (
-        heat.members.tolist() == heat_capacity(run.energies_eV, temperature_K=300).members.tolist()
-    )
+    by_hand = heat_capacity(run.energies_eV, temperature_K=300)
+    assert heat.members.tolist() == by_hand.members.tolist()
     assert heat.mean == pytest.approx(3, abs=4 * heat.statistical_error)
 
 
@@ -148,5 +147,7 @@ def test_beads_and_restart(tmp_path):
     )
     assert run.checked and run.steps.tolist() == list(range(0, 71, 10))
     assert run.temperature_K == pytest.approx(300, rel=1e-5)
+    with pytest.raises(QuorumError, match="is classical, but this run has 2 beads"):
+        run.reweight("heat_capacity")
     with pytest.raises(QuorumError, match="all beads of it"):
         load_run(tmp_path / "simulation.out", beads[:1], temperature_K=300)

@@ -202,8 +202,8 @@ class IpiRun:
         """Volume and pressure for a heat capacity; nothing at constant volume.
 
         Raises:
-            QuorumError: several beads, or the files do not say whether the volume is constant, or at what pressure
-                it is not.
+            QuorumError: several beads, or the files do not say whether the volume is constant, or
+                at what pressure it is not.
         """
         path = self.table.path
         if len(self.committee_paths) > 1:
