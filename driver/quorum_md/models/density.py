@@ -69,7 +69,8 @@ def radial_basis(d: torch.Tensor, cutoff_A: float, n_radial: int) -> torch.Tenso
 
 def spherical_harmonics(u: torch.Tensor) -> torch.Tensor:
     """Real harmonics of unit vectors u (N, M, 3), l = 0…3, with Σ_m Y_lm² = 2l + 1: (N, 16, M)."""
-    x, y, z = u[..., 0], u[..., 1], u[..., 2]
+    parts = torch.unbind(u, dim=2)
+    x, y, z = parts[0], parts[1], parts[2]
     xx, yy, zz = x * x, y * y, z * z
     five = 5.0 * zz - 1.0
     difference = xx - yy
@@ -143,8 +144,11 @@ class DensityNet(torch.nn.Module):
         n_atoms = density.shape[1]
         scale = self.scale[centers]
         parts: List[torch.Tensor] = []
+        # split and unbind rather than slices: the backward of each slice fills a whole tensor
+        by_l = torch.split(density, [1, 3, 5, 7])
+        scales = torch.unbind(scale, dim=1)
         for l in range(mixing.shape[0]):  # noqa: E741
-            c = torch.matmul(density[l * l : (l + 1) * (l + 1)], mixing[l]) * scale[:, l]
+            c = torch.matmul(by_l[l], mixing[l]) * scales[l]
             if l == 0:
                 c = c + self.shift[centers]
                 parts.append(c[0])

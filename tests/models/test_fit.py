@@ -1,0 +1,361 @@
+"""The fit: constants of a batch against the exported model, known potentials, known spread, input
+that cannot be used."""
+
+import copy
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import vesin
+from ase import Atoms
+from ase.build import bulk
+from ase.calculators.singlepoint import SinglePointCalculator
+
+from quorum_md.errors import QuorumError
+from quorum_md.models.calibration import calibration_alpha
+from quorum_md.models.fit import FIT_KEY, FitOptions, FitResult, fit_potential, group_weights
+from quorum_md.models.fit_data import Batch, check_frames, read_data, split, structure
+from quorum_md.models.fit_train import Trainee, Training
+from quorum_md.models.heads import Refit, jacobians, normal_equations, solve, subsets
+from quorum_md.models.metatomic_model import MetatomicPotential
+
+CUTOFF_A = 4.5
+SMALL: dict = dict(
+    n_members=8,
+    cutoff_A=CUTOFF_A,
+    held_out_fraction=0.15,
+    n_radial=6,
+    n_mixed=10,
+    n_partners=4,
+    n_hidden=16,
+)
+
+
+def labelled(atoms: Atoms, group: str) -> Atoms:
+    """A frame with energy, forces and stress of a Morse potential of two elements, depths 0.5, 0.4
+    and 0.3 eV, that ends smoothly at the cutoff: body order two, so that it can be fitted."""
+    box = np.where(np.asarray(atoms.pbc)[:, None], atoms.cell.array, 0.0)
+    pairs, vectors = vesin.NeighborList(cutoff=CUTOFF_A, full_list=True).compute(
+        atoms.positions, box, np.asarray(atoms.pbc), "PD"
+    )
+    r = torch.from_numpy(vectors).requires_grad_(True)
+    gold = torch.from_numpy((atoms.numbers == 79).astype(float))[
+        torch.from_numpy(pairs.astype(int))
+    ]
+    d = r.norm(dim=1)
+    depth = 0.5 - 0.1 * gold.sum(1)
+    well = torch.exp(-3.0 * (d - 2.6)) - 2 * torch.exp(-1.5 * (d - 2.6))
+    energy = (0.5 * depth * well * (1 - (d / CUTOFF_A) ** 2) ** 3).sum() - 3.0 * len(atoms)
+    energy = energy - float((atoms.numbers == 79).sum())
+    forces, stress = np.zeros((len(atoms), 3)), np.zeros((3, 3))
+    if len(d):
+        (gradient,) = torch.autograd.grad(energy, r)
+        np.add.at(forces, pairs[:, 0], 2 * gradient.numpy())
+        stress = (vectors.T @ gradient.numpy()) / max(atoms.cell.volume, 1e-9)
+    atoms = atoms.copy()
+    results = {"energy": float(energy.detach()), "forces": forces}
+    if all(atoms.pbc):
+        results["stress"] = stress.flatten()[[0, 4, 8, 5, 2, 1]]
+    atoms.calc = SinglePointCalculator(atoms, **results)
+    atoms.info["config_type"] = group
+    return atoms
+
+
+@pytest.fixture(scope="module")
+def frames() -> list[Atoms]:
+    """Cu-Au alloys of 4 to 8 atoms: two groups."""
+    rng = np.random.default_rng(0)
+    result = []
+    for k in range(160):
+        atoms = bulk("Cu", "fcc", a=rng.uniform(3.5, 4.0), cubic=True)
+        if k % 4 == 0:
+            atoms = atoms * (2, 1, 1)
+        atoms.numbers = rng.choice([29, 79], len(atoms))
+        hot = k % 2 == 1
+        atoms.rattle(0.15 if hot else 0.05, rng=rng)
+        result.append(labelled(atoms, "hot" if hot else "cold"))
+    return result
+
+
+@pytest.fixture(scope="module")
+def fitted(frames: list[Atoms]) -> FitResult:
+    return fit_potential(frames, training=Training(epochs=60), threads=1, **SMALL)
+
+
+def test_a_batch_gives_what_the_exported_model_gives(
+    frames: list[Atoms], fitted: FitResult, tmp_path: Path
+) -> None:
+    """Precomputed constants and the neighbour-list module are two ways to one energy."""
+    fitted.save(tmp_path / "m.pt")
+    model = MetatomicPotential(tmp_path / "m.pt", dtype="float64")
+    squeezed = bulk("Au", "fcc", a=2.9, cubic=True)  # close enough for the repulsion
+    lone = Atoms("Cu", [[0, 0, 0]], cell=[20, 20, 20], pbc=True)
+    chosen = [*frames[:3], labelled(squeezed, "a"), labelled(lone, "b")]
+    potential = copy.deepcopy(fitted.potential).double()
+    types = fitted.atomic_types
+    reference = np.array(potential.reference_eV)
+    data = [structure(a, types, reference, CUTOFF_A) for a in chosen]
+    n = len(data)
+    batch = Batch(data, range(n), np.ones(n), 2, CUTOFF_A, 6, dtype=torch.float64)
+    trainee = Trainee(potential.net).double()
+    with torch.no_grad():
+        trainee.head.copy_(potential.mean_weight)
+        trainee.shift.copy_(potential.mean_shift)
+    energy, forces, virial = (x.detach().numpy() for x in trainee(batch, training=False))
+    predictions = model.evaluate(chosen, virial=True)
+    start = 0
+    for k, (atoms, p) in enumerate(zip(chosen, predictions, strict=True)):
+        results = atoms.calc.results
+        # both as errors: references and repulsion drop out
+        np.testing.assert_allclose(
+            energy[k] - float(batch.energy[k]), p.energy_eV - results["energy"], atol=1e-5
+        )
+        rows = slice(start, start + len(atoms))
+        np.testing.assert_allclose(
+            (forces - batch.forces.numpy())[:, rows].T, p.forces_eV_A - results["forces"], atol=1e-5
+        )
+        full = (virial[k] - batch.virial[k].numpy())[[0, 5, 4, 5, 1, 3, 4, 3, 2]].reshape(3, 3)
+        stress = atoms.get_stress(voigt=False) * atoms.get_volume()
+        np.testing.assert_allclose(full, p.virial_eV + stress, atol=1e-4)
+        start += len(atoms)
+
+
+def test_fit_reaches_a_known_potential(frames: list[Atoms], fitted: FitResult) -> None:
+    """Two-element Morse potential, 136 small structures, seconds of training."""
+    everything = fitted.report[0]
+    assert everything.group == "all" and everything.n == fitted.n_held_out
+    forces = np.concatenate([a.get_forces().ravel() for a in frames])
+    assert forces.std() > 0.4
+    assert everything.energy_rmse_meV < 8.0
+    assert everything.force_rmse_eV_A < 0.15
+    assert {r.group for r in fitted.report} == {"all", "hot", "cold"}
+
+
+def test_the_report_is_true_of_the_file(
+    frames: list[Atoms], fitted: FitResult, tmp_path: Path
+) -> None:
+    fitted.save(tmp_path / "m.pt")
+    model = MetatomicPotential(tmp_path / "m.pt")
+    notes = json.loads(model.metadata.extra[FIT_KEY])
+    assert notes["options"]["seed"] == 0 and notes["alpha"] == fitted.alpha
+    seeds = np.random.SeedSequence(0).spawn(3)
+    groups = [a.info["config_type"] for a in frames]
+    _, kept = split(groups, 0.15, np.random.default_rng(seeds[0]))
+    apart = [frames[k] for k in kept]
+    predictions = model.evaluate(apart)
+    error = np.array(
+        [(p.energy_eV - a.calc.results["energy"]) for p, a in zip(predictions, apart, strict=True)]
+    )
+    n = np.array([len(a) for a in apart])
+    rmse = 1e3 * np.sqrt(np.mean((error / n) ** 2))
+    assert rmse == pytest.approx(fitted.report[0].energy_rmse_meV, rel=1e-3)
+    spread = np.array([p.spread_eV for p in predictions])
+    z = np.sqrt(np.mean((error / spread) ** 2))
+    assert z == pytest.approx(fitted.report[0].rms_z, rel=1e-3)
+    # the estimator is not idempotent: α² = 1 + (1/α₁² − 1)/K after scaling by α₁
+    members = np.array([p.member_energies_eV for p in predictions])
+    truth = np.array([a.calc.results["energy"] for a in apart])
+    again = np.sqrt(1 + (1 / fitted.alpha**2 - 1) / 8)
+    assert calibration_alpha(truth, members).alpha == pytest.approx(again, rel=1e-3)
+    force = np.concatenate(
+        [
+            (p.forces_eV_A - a.calc.results["forces"]).ravel()
+            for p, a in zip(predictions, apart, strict=True)
+        ]
+    )
+    assert np.sqrt(np.mean(force**2)) == pytest.approx(fitted.report[0].force_rmse_eV_A, rel=1e-3)
+
+
+def test_same_seed_same_result(frames: list[Atoms]) -> None:
+    some = frames[:40]
+    one, two, other = (
+        fit_potential(some, training=Training(epochs=2), threads=1, seed=seed, **SMALL)
+        for seed in (5, 5, 6)
+    )
+    for name, tensor in one.potential.state_dict().items():
+        assert torch.equal(tensor, two.potential.state_dict()[name]), name
+    assert one.report == two.report
+    assert not torch.equal(one.potential.mean_weight, other.potential.mean_weight)
+
+
+def test_heads_recover_a_linear_truth_and_its_uncertainty() -> None:
+    """Targets linear in known features plus noise: the committee's mean is the truth, and after
+    calibration its spread is the error of the mean's prediction on new data."""
+    rng = np.random.default_rng(1)
+    n, p, k = 2000, 12, 64
+    x = rng.normal(size=(n, p)) * np.geomspace(1, 0.1, p)
+    truth = rng.normal(size=p)
+    noise = 0.3 * rng.normal(size=n)
+    train, apart = np.arange(400), np.arange(400, n)
+    mask = subsets(["all"] * 400, k, 0.1, rng)
+    assert np.all(mask.sum(axis=1) == 40)
+    a = np.einsum("ks,sp,sq->kpq", mask, x[train], x[train])
+    b = mask @ (x[train] * (x[train] @ truth + noise[train])[:, None])
+    heads = solve(a, b, 1e-10)
+    np.testing.assert_allclose(heads.mean(axis=0) @ x[apart].T, x[apart] @ truth, atol=0.5)
+    members = x[apart] @ heads.T
+    # against the noiseless truth, the error is that of the heads alone: subsets of 10 % spread
+    # √(1/0.1) times as far as the fit to all data errs, less a little for their mean
+    alpha = calibration_alpha(x[apart] @ truth, members).alpha
+    assert 0.2 < alpha < 0.45
+    scaled = alpha * (members - members.mean(axis=1, keepdims=True))
+    z = (x[apart] @ truth - members.mean(axis=1)) / scaled.std(axis=1, ddof=1)
+    assert np.sqrt(np.mean(z**2)) == pytest.approx(1.0, abs=0.1)
+    # structure by structure: large where the prediction is uncertain
+    far = np.linalg.norm(x[apart], axis=1)
+    assert np.corrcoef(far, scaled.std(axis=1))[0, 1] > 0.5
+
+
+def test_normal_equations_are_those_of_energies_and_forces(frames: list[Atoms]) -> None:
+    """b is minus half the gradient of the squared errors at the trained head, A half its Hessian;
+    the jacobian reproduces energies and forces, linear in the head."""
+    some = [frames[k] for k in (0, 1, 4)]
+    data = [structure(a, [29, 79], np.zeros(2), CUTOFF_A) for a in some]
+    weights = np.array([1.0, 2.0, 3.0])
+    batch = Batch(data, range(3), weights, 2, CUTOFF_A, 6, dtype=torch.float64)
+    trainee = fitted_trainee(batch)
+    energy, forces, _ = trainee(batch, training=False)
+    head = torch.cat([trainee.head, trainee.shift]).detach()
+    energy_j, force_j = jacobians(trainee, batch)
+    torch.testing.assert_close(energy_j @ head, energy.detach())
+    torch.testing.assert_close(force_j @ head, forces.detach())
+    a, b = normal_equations(trainee, batch, 7.0, 0.5)
+    w = head.clone().requires_grad_(True)
+    per_atom = (energy_j @ w - batch.energy) / batch.n_atoms
+    squares = ((force_j @ w - batch.forces) ** 2).sum(0)
+    value = batch.weight * (7.0 * per_atom**2 + 0.5 * batch.sum(squares) / (3 * batch.n_atoms))
+    for s in range(3):
+        (gradient,) = torch.autograd.grad(value[s], w, retain_graph=True)
+        np.testing.assert_allclose(b[s], -0.5 * gradient.numpy(), rtol=1e-8, atol=1e-8)
+        # exact for a quadratic
+        step = np.random.default_rng(s).normal(size=len(head))
+        moved = torch.from_numpy(head.numpy() + step)
+        pa = (energy_j @ moved - batch.energy) / batch.n_atoms
+        sq = ((force_j @ moved - batch.forces) ** 2).sum(0)
+        new = batch.weight * (7.0 * pa**2 + 0.5 * batch.sum(sq) / (3 * batch.n_atoms))
+        expected = float(value[s].detach()) - 2 * b[s] @ step + step @ a[s] @ step
+        np.testing.assert_allclose(float(new[s]), expected, rtol=1e-8)
+
+
+def fitted_trainee(batch: Batch) -> Trainee:
+    """A network in double precision with random weights."""
+    from quorum_md.models.density import DensityNet
+
+    trainee = Trainee(DensityNet(2, 6, 2, 10, 4, (16, 16)))
+    single = copy.copy(batch)
+    single.density = batch.density.float()
+    trainee.initialise([single], torch.Generator().manual_seed(0))
+    return trainee.double()
+
+
+def test_small_groups_are_absent_from_some_members() -> None:
+    groups = ["common"] * 100 + ["rare"] * 5
+    mask = subsets(groups, 200, 0.1, np.random.default_rng(0))
+    rare = mask[:, 100:].sum(axis=1)
+    assert set(rare) == {0.0, 1.0} and rare.mean() == pytest.approx(0.5, abs=0.1)
+    assert np.all(mask[:, :100].sum(axis=1) == 10)
+
+
+def test_split_keeps_part_of_each_group_apart() -> None:
+    groups = ["a"] * 100 + ["b"] * 8 + ["c"] * 4 + ["d"] * 3
+    train, kept = split(groups, 0.1, np.random.default_rng(0))
+    assert sorted(train + kept) == list(range(115)) and not set(train) & set(kept)
+    names = [groups[k] for k in kept]
+    assert [names.count(g) for g in "abcd"] == [10, 2, 1, 0]
+    assert split(groups, 0.0, np.random.default_rng(0))[1] == []
+
+
+def test_rare_groups_weigh_more() -> None:
+    groups = ["a"] * 100 + ["b"] * 25 + ["c"] * 4
+    weights = group_weights(groups, range(129), 0.5)
+    assert weights[0] == 1.0 and weights[110] == 1.0
+    assert weights[-1] == pytest.approx(2.5)
+
+
+def test_separate_held_out_structures(frames: list[Atoms]) -> None:
+    result = fit_potential(
+        frames[:30], held_out=frames[30:40], training=Training(epochs=1), threads=1, **SMALL
+    )
+    assert (result.n_train, result.n_held_out) == (30, 10)
+    assert result.report[0].n == 10
+
+
+def test_data_without_stress_and_open_boundaries(frames: list[Atoms]) -> None:
+    some = []
+    for atoms in frames[:60]:
+        cluster = Atoms(atoms.numbers, atoms.positions)
+        some.append(labelled(cluster, "clusters"))
+    result = fit_potential(some, training=Training(epochs=2), threads=1, **SMALL)
+    assert np.isfinite(result.report[0].energy_rmse_meV)
+
+
+def changed(frames: list[Atoms], index: int, **results: object) -> list[Atoms]:
+    """The frames with some results of one of them replaced, or removed where None."""
+    copies = list(frames)
+    atoms = frames[index].copy()
+    stored = {**frames[index].calc.results, **results}
+    atoms.calc = SinglePointCalculator(atoms, **{k: v for k, v in stored.items() if v is not None})
+    copies[index] = atoms
+    return copies
+
+
+def test_data_that_cannot_be_fitted(frames: list[Atoms]) -> None:
+    few = frames[:20]
+    n = len(few[3])
+    with pytest.raises(QuorumError, match="structure 3 .* has no forces"):
+        check_frames(changed(few, 3, forces=None), 4)
+    with pytest.raises(QuorumError, match="structure 3 .* has no energy"):
+        check_frames(changed(few, 3, energy=None), 4)
+    with pytest.raises(QuorumError, match="its forces is not finite"):
+        check_frames(changed(few, 3, forces=np.full((n, 3), np.nan)), 4)
+    with pytest.raises(QuorumError, match="its energy is not finite"):
+        check_frames(changed(few, 3, energy=np.inf), 4)
+    moved = [a.copy() for a in few]
+    for new, old in zip(moved, few, strict=True):
+        new.calc = old.calc
+    moved[5].positions[0, 0] = np.nan
+    with pytest.raises(QuorumError, match="structure 5 .* position is not finite"):
+        check_frames(moved, 4)
+    with pytest.raises(QuorumError, match="got 1 structure"):
+        check_frames(few[:1], 4)
+    with pytest.raises(QuorumError, match="20 structures are too few for 32 members"):
+        check_frames(few, 32)
+    flat = few[0].copy()
+    flat.set_cell([3, 3, 0])
+    flat.calc = few[0].calc
+    with pytest.raises(QuorumError, match="no volume"):
+        check_frames([flat, *few], 4)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"n_members": 3}, "members: got 3"),
+        ({"cutoff_A": -1.0}, "cutoff: got -1"),
+        ({"held_out_fraction": 1.5}, "held-out fraction"),
+        ({"n_hidden": 0}, "n_hidden"),
+        ({"n_mixed": 4, "n_partners": 8}, "n_partners"),
+        ({"training": Training(epochs=0)}, "epochs"),
+        ({"heads": Refit(subset=0.0)}, "subset"),
+    ],
+)
+def test_options_out_of_range(frames: list[Atoms], change: dict, message: str) -> None:
+    with pytest.raises(QuorumError, match=message):
+        fit_potential(frames, options=FitOptions(**change))
+
+
+def test_element_only_in_held_out_structures(frames: list[Atoms]) -> None:
+    silver = labelled(bulk("Ag", "fcc", a=4.1, cubic=True), "silver")
+    with pytest.raises(QuorumError, match="Ag occurs only in structures kept apart"):
+        fit_potential(frames[:40], held_out=[silver, silver], **SMALL)
+
+
+def test_compressed_files_that_are_none(tmp_path: Path) -> None:
+    bad = tmp_path / "bad.extxyz.xz"
+    bad.write_text("not compressed")
+    with pytest.raises(QuorumError, match="cannot be unpacked"):
+        read_data([bad])
+    with pytest.raises(QuorumError, match="no such file"):
+        read_data([tmp_path / "missing.extxyz.xz"])
