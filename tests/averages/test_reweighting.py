@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -361,44 +362,47 @@ def test_bad_input_is_a_sentence():
     wrong("array .frames.*numbers", observable=["a"] * 50)
 
 
-def test_side_by_side_with_i_pi(tmp_path):
+HARTREE_EV = 27.211386245988
+
+
+def i_pi_reweight(folder, energies, observable, *flags):
+    """Numbers of the last line that i-PI's own script prints."""
+    np.savetxt(folder / "pot", energies / HARTREE_EV, fmt="%.17e")
+    np.savetxt(folder / "obs", observable, fmt="%.17e")
+    script = Path(sys.executable).parent / "i-pi-committee-reweight"
+    command = [sys.executable, script, "pot", "obs", "--kt", repr(KT / HARTREE_EV), *flags]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
+    return np.array(done.stdout.splitlines()[-1].split(), dtype=float)
+
+
+@pytest.mark.parametrize("method", ["cumulant", "direct"])
+def test_side_by_side_with_i_pi(tmp_path, method):
     """i-PI's script where it is right: single observables; it divides by n and by K."""
     pytest.importorskip("ipi")
     x, energies = linear_committee(300, SLOPES, seed=21)
     observable = x + 3 * x**2
-    hartree = 27.211386245988
-    np.savetxt(tmp_path / "pot", energies / hartree, fmt="%.17e")
-    np.savetxt(tmp_path / "obs", observable, fmt="%.17e")
-    script = next(
-        path
-        for folder in (sys.exec_prefix, sys.prefix)
-        for path in [f"{folder}/bin/i-pi-committee-reweight"]
-    )
-    for flags, method in (([], "cumulant"), (["--direct"], "direct")):
-        done = subprocess.run(
-            [
-                sys.executable,
-                script,
-                "pot",
-                "obs",
-                "--kt",
-                repr(KT / hartree),
-                "--index",
-                "0",
-                *flags,
-            ],
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        theirs = np.array(done.stdout.splitlines()[-1].split(), dtype=float)
-        ours = reweight(observable, energies, kT_eV=KT, method=method)
-        members = ours.members
-        if method == "cumulant":
-            members = observable.mean() + (members - observable.mean()) * 299 / 300
-        np.testing.assert_allclose(theirs[2:], members, rtol=2e-7)
-        assert theirs[1] == pytest.approx(members.std(), rel=1e-6)
+    flags = ["--index", "0"] + (["--direct"] if method == "direct" else [])
+    theirs = i_pi_reweight(tmp_path, energies, observable, *flags)
+    members = reweight(observable, energies, kT_eV=KT, method=method).members
+    if method == "cumulant":
+        members = observable.mean() + (members - observable.mean()) * 299 / 300
+    np.testing.assert_allclose(theirs[2:], members, rtol=2e-7)
+    assert theirs[1] == pytest.approx(members.std(), rel=1e-6)
+
+
+@pytest.mark.peer
+def test_where_i_pi_is_wrong(tmp_path):
+    """Its --multi-obs swaps potentials and observables: the model error of x is −a_i/k, always."""
+    pytest.importorskip("ipi")
+    slopes = np.random.default_rng(31).normal(size=6) * 0.02
+    slopes -= slopes.mean()
+    x, energies = linear_committee(5000, slopes, seed=32)
+    observables = x[:, None] + 1e-4 * np.arange(6)
+    theirs = i_pi_reweight(tmp_path, energies, observables, "--multi-obs")[3]
+    ours = reweight(observables, energies, kT_eV=KT, committee="independent")
+    exact = slopes.var(ddof=1)
+    assert ours.members.var(axis=0, ddof=1).mean() == pytest.approx(exact, rel=0.1)
+    assert not 0.1 < theirs / exact < 10
 
 
 def test_import_is_light():
