@@ -61,6 +61,7 @@ def simulation(
     properties: str = "step, potential{electronvolt}",
     stride: int = 1,
     flush: int = 1,
+    safe_stride: int = 100,
     outputs: str = "",
     attributes: str = "",
 ) -> str:
@@ -68,7 +69,7 @@ def simulation(
 
     i-PI makes the disk confirm every *flush*-th frame of the members, which costs milliseconds.
     """
-    return f"""<simulation verbosity='quiet' safe_stride='100' floatformat='%24.16e'
+    return f"""<simulation verbosity='quiet' safe_stride='{safe_stride}' floatformat='%24.16e'
   {attributes}>
   <output prefix='simulation'>
     <properties filename='out' stride='{stride}'> [ {properties} ] </properties>

@@ -68,6 +68,7 @@ class Wire:
         self.inbox = b"".join(messages)
         self.outbox = b""
         self.chunk = chunk
+        self.half_closed = False
 
     def recv(self, count):
         piece = self.inbox[: min(self.chunk, count)]
@@ -76,6 +77,10 @@ class Wire:
 
     def settimeout(self, seconds):
         pass
+
+    def shutdown(self, how):
+        assert how == socket.SHUT_WR
+        self.half_closed = True
 
     def sendall(self, data):
         self.outbox += data
@@ -292,7 +297,30 @@ def test_a_signal_while_idle_stops_at_once():
                 interrupt(signal.SIGINT, None)
             return super().recv(count)
 
-    assert serve(Recorder(), Idle(init()), interrupt).ended == "stopped"
+    wire = Idle(init())
+    assert serve(Recorder(), wire, interrupt).ended == "stopped"
+    assert wire.half_closed
+
+
+def test_what_arrives_during_a_farewell_is_read(positions):
+    """Closing with unread data would reset the connection, which i-PI does not survive."""
+    interrupt = Interrupt()
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        theirs.sendall(init() + posdata(positions) + message("GETFORCE"))
+
+        def evaluate(cells, batch):
+            interrupt(signal.SIGTERM, None)
+            theirs.sendall(message("STATUS") + posdata(positions))
+            theirs.shutdown(socket.SHUT_WR)
+            return Recorder()(cells, batch)
+
+        assert serve(evaluate, ours, interrupt).ended == "stopped"
+        ours.close()
+        received = b""
+        while piece := theirs.recv(1 << 16):  # to the end, without a reset
+            received += piece
+        assert received.startswith(message("FORCEREADY"))
 
 
 def test_a_second_signal_does_not_wait(positions):

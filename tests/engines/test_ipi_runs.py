@@ -305,7 +305,9 @@ def test_a_run_that_blows_up_ends(tmp_path, threaded):
     export_oscillators(tmp_path, 0.1, [1.0, 1.0], cliff_A=0.3)
     write(tmp_path / "start.xyz", oscillators())
     force_field = direct(attributes=f"threaded='{threaded}'")
-    text = simulation(force_field=force_field, systems=system(timestep_fs=5), steps=10000)
+    text = simulation(
+        force_field=force_field, systems=system(timestep_fs=5), steps=9999, safe_stride=1
+    )
     (tmp_path / "input.xml").write_text(text)
     code, _, err = run(tmp_path, "i-pi", "input.xml")
     assert code == 2 and "Traceback" not in err, err

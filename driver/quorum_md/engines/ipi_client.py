@@ -36,6 +36,8 @@ _KNOCK_TIMEOUT_S = 5.0
 _FIRST_LOOK_S = 0.02
 _LATER_LOOK_S = 1.0
 _PACKET_BYTES = 1 << 16
+# how long a client that is asked to leave waits for i-PI to take notice
+_FAREWELL_S = 5.0
 # what names of i-PI's memory segments begin with; no cell does
 _SEGMENT_MARK = b"ipi_shm_"
 
@@ -152,6 +154,8 @@ def serve(
         session.served.ended = "stopped"
     finally:
         session.shared.close()
+    if session.served.ended == "stopped":
+        _say_farewell(connection)
     return session.served
 
 
@@ -362,6 +366,22 @@ class _Session:
             self.connection.sendall(data)
         except OSError as error:
             raise ConnectionLost(str(error)) from error
+
+
+def _say_farewell(connection: socket.socket) -> None:
+    """Close our direction and read on until i-PI closes its own, or a time limit.
+
+    To close at once while i-PI is sending would reset the connection, see `_Session._look_ahead`.
+    """
+    deadline = time.monotonic() + _FAREWELL_S
+    try:
+        connection.shutdown(socket.SHUT_WR)
+        while (left_s := deadline - time.monotonic()) > 0:
+            connection.settimeout(left_s)
+            if not connection.recv(_PACKET_BYTES):
+                return
+    except (OSError, Stopped):
+        return  # it has gone already, or the user is in a hurry
 
 
 def _header(word: str) -> bytes:
