@@ -228,6 +228,18 @@ def test_paired_energy():
     assert first.mean == pytest.approx(energies.mean(), rel=1e-12)
 
 
+def test_a_change_that_cancels_is_doubted():
+    """⟨(1 + e) V⟩ under (1 + e) V is ½ d kT for every e: only second-order errors are left."""
+    V = np.random.default_rng(15).chisquare(60, size=50_000) / 2 * KT
+    energies = V[:, None] * (1 + np.array([-0.2, 0.2, 0.1, -0.1]))
+    assert reweight(V, energies, kT_eV=KT).verdict == "ok"
+    paired = reweight(energies, energies, kT_eV=KT, committee="paired")
+    assert paired.verdict != "ok" and paired.second_to_first_order > 0.5
+    direct = reweight(energies, energies, kT_eV=KT, committee="paired", method="direct")
+    assert direct.verdict == "ok"
+    assert np.all(np.abs(direct.members - 30 * KT) < 4 * direct.members_statistical_error)
+
+
 def test_independent_committees():
     """Two committees with known spreads: equations 26-28 of doi:10.1063/5.0036522."""
     rng = np.random.default_rng(12)
