@@ -18,7 +18,7 @@ from quorum_md.models.calibration import calibration_alpha
 from quorum_md.models.fit import FIT_KEY, FitOptions, FitResult, fit_potential, group_weights
 from quorum_md.models.fit_data import Batch, check_frames, read_data, split, structure
 from quorum_md.models.fit_train import Trainee, Training
-from quorum_md.models.heads import Refit, jacobians, normal_equations, solve, subsets
+from quorum_md.models.heads import Refit, jacobians, normal_equations, solve, subsets, unseen_scores
 from quorum_md.models.metatomic_model import MetatomicPotential
 
 CUTOFF_A = 4.5
@@ -248,6 +248,18 @@ def fitted_trainee(batch: Batch) -> Trainee:
     single.density = batch.density.float()
     trainee.initialise([single], torch.Generator().manual_seed(0))
     return trainee.double()
+
+
+def test_unseen_scores_use_only_members_that_did_not_see() -> None:
+    """By hand: two groups, four members, one structure seen by the member that is far off."""
+    predictions = np.array([[1.0, 2.0, 3.0, 99.0], [0.0, 1.0, 2.0, 3.0], [5.0, 5.0, 5.0, 5.0]])
+    unseen = np.array([[1, 1, 0], [1, 1, 0], [1, 1, 1], [0, 1, 1]], dtype=bool)
+    y = np.array([4.0, 1.5 + np.sqrt(5 / 3), 5.0])
+    z = unseen_scores(y, predictions, unseen, np.array([0, 1, 1]), 3)
+    # structure 0: mean 2, standard deviation 1, error 2; structure 1: error of one deviation;
+    # structure 2 is judged by two members only, so not at all; group 2 has no structures
+    np.testing.assert_allclose(z[:2], [2.0, 1.0])
+    assert np.isnan(z[2])
 
 
 def test_small_groups_are_absent_from_some_members() -> None:

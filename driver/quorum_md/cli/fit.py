@@ -56,9 +56,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--subset",
         type=float,
-        default=0.1,
+        default=0.2,
         metavar="X",
-        help="part of each group that a member's head is fitted to [0.1]",
+        help="part of each group that a member's head is fitted to [0.2]",
     )
     parser.add_argument("--threads", type=int, help="threads of torch [all cores]")
     parser.epilog = (

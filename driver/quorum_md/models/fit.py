@@ -320,7 +320,7 @@ def _fit(
     )
     full_mask = np.zeros((options.n_members, len(pool)))
     full_mask[:, training] = mask
-    members = refit(model, data, full_mask, options.heads)
+    members = refit(model, data, full_mask, groups, options.heads)
     alpha, report = _judge(model, members, apart, groups)
     potential = _assemble(model, members, alpha, atomic_types, reference_eV, options)
     return FitResult(

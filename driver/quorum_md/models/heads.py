@@ -7,9 +7,17 @@ Here every head is the regularised least-squares solution on its own random part
 
 with A_s, b_s the normal matrix and the residual of structure s (energy per atom and forces), m_ks
 whether member k sees it, and w the trained head, to which directions that the data leave open are
-drawn. Shared features with linear heads: Kellner and Ceriotti, Mach. Learn.: Sci. Technol. 5,
-035006 (2024), doi:10.1088/2632-2153/ad594a; resampling: Musil et al., J. Chem. Theory Comput. 15,
-906 (2019), doi:10.1021/acs.jctc.8b00959.
+drawn.
+
+One α cannot make the spread right for melts, alloys and strained crystals at once, so the groups
+are levelled first: each structure is judged by the members that did not see it, and a group whose
+rms z-score (error over spread) is low gets more weight, which narrows its spread. Structures that
+are kept apart play no part in it.
+
+Sources: shared features with linear heads, Kellner and Ceriotti, Mach. Learn.: Sci. Technol. 5,
+035006 (2024), doi:10.1088/2632-2153/ad594a; resampling, Musil et al., J. Chem. Theory Comput. 15,
+906 (2019), doi:10.1021/acs.jctc.8b00959; judging by what a member did not see, Breiman, Machine
+Learning 24, 123 (1996), doi:10.1007/BF00058655.
 """
 
 from __future__ import annotations
@@ -29,6 +37,12 @@ Array = npt.NDArray[np.float64]
 
 # heads on fewer structures than weights spread without bound
 SUBSET_MIN = 2
+# groups of fewer structures are not levelled: their z-scores are chance, and the shared features
+# may know each of their structures by heart
+LEVELLED_MIN = 50
+LEVEL_MAX = 50.0
+# members that a structure must be unseen by to be judged
+UNSEEN_MIN = 3
 
 
 @dataclass(frozen=True)
@@ -43,12 +57,14 @@ class Refit:
     force_weight: weight of the mean squared force error of a structure, (eV/Å)⁻²; small, so that
         energies, of which there are few, decide the spread and forces only tame it
     ridge: λ relative to the mean diagonal of a member's normal matrix
+    levelling: rounds in which groups are levelled
     """
 
-    subset: float = 0.1
+    subset: float = 0.2
     energy_weight: float = 600.0
     force_weight: float = 0.06
     ridge: float = 1e-6
+    levelling: int = 4
 
 
 def subset_part(wanted: float, n_structures: int, n_weights: int) -> float:
@@ -126,15 +142,67 @@ def solve(a: Array, b: Array, ridge: float) -> Array:
     return np.linalg.solve(ridged, b[:, :, None])[:, :, 0]
 
 
-def refit(model: Trainee, data: Sequence[Batch], mask: Array, options: Refit) -> Array:
-    """(K, P) weights of K heads; ``mask`` (K, n) in the numbering of the batches' indices."""
+def refit(
+    model: Trainee, data: Sequence[Batch], mask: Array, groups: Sequence[str], options: Refit
+) -> Array:
+    """(K, P) weights of K heads.
+
+    mask: (K, n) which structures a member sees, in the numbering of the batches' indices
+    groups: (n,) their names
+    """
+    names = sorted({groups[k] for batch in data for k in batch.indices})
+    number = {name: g for g, name in enumerate(names)}
     n_weights = len(model.head) + len(model.shift)
-    a = np.zeros((len(mask), n_weights, n_weights))
-    b = np.zeros((len(mask), n_weights))
+    a = np.zeros((len(mask), len(names), n_weights, n_weights))
+    b = np.zeros((len(mask), len(names), n_weights))
+    features, targets, order = [], [], []
     for batch in data:
         one_a, one_b = normal_equations(model, batch, options.energy_weight, options.force_weight)
+        place = np.array([number[groups[k]] for k in batch.indices])
         chosen = mask[:, batch.indices]
-        a += np.tensordot(chosen, one_a, axes=1)
-        b += chosen @ one_b
+        for g in np.unique(place):
+            here = place == g
+            a[:, g] += np.tensordot(chosen[:, here], one_a[here], axes=1)
+            b[:, g] += chosen[:, here] @ one_b[here]
+        features.append(energy_features(model, batch) / batch.n_atoms.double().numpy()[:, None])
+        targets.append((batch.energy.double() / batch.n_atoms.double()).numpy())
+        order += batch.indices
+    x, y = np.concatenate(features), np.concatenate(targets)
+    group = np.array([number[groups[k]] for k in order])
     trained = torch.cat([model.head, model.shift]).detach().double().numpy()
-    return trained + solve(a, b, options.ridge)
+
+    weights = np.ones(len(names))
+    for remaining in range(options.levelling, -1, -1):
+        whole_a = np.einsum("g,kgpq->kpq", weights, a)
+        members = trained + solve(whole_a, np.einsum("g,kgp->kp", weights, b), options.ridge)
+        if remaining:
+            z = unseen_scores(y, x @ members.T, mask[:, order] == 0, group, len(names))
+            judged = np.isfinite(z) & (z > 0) & (np.bincount(group) >= LEVELLED_MIN)
+            if judged.any():
+                level = np.sqrt(np.mean(z[judged] ** 2))
+                changed = np.clip(weights[judged] * level / z[judged], 1 / LEVEL_MAX, LEVEL_MAX)
+                weights[judged] = changed
+    return members
+
+
+def unseen_scores(
+    y: Array, predictions: Array, unseen: npt.NDArray[np.bool_], group: npt.NDArray, n_groups: int
+) -> Array:
+    """(G,) rms of error over spread per group, every structure judged by the members that did not
+    see it; NaN for a group without such structures.
+
+    y (n,), predictions (n, K), unseen (K, n), group (n,): index of a structure's group.
+    """
+    votes = unseen.T.astype(float)
+    count = votes.sum(axis=1)
+    enough = count >= UNSEEN_MIN
+    votes, count = votes[enough], count[enough]
+    mean = (predictions[enough] * votes).sum(axis=1) / count
+    squares = (predictions[enough] - mean[:, None]) ** 2
+    ratio = (y[enough] - mean) ** 2 * (count - 1) / (squares * votes).sum(axis=1)
+    result = np.full(n_groups, np.nan)
+    for g in range(n_groups):
+        here = group[enough] == g
+        if here.any():
+            result[g] = np.sqrt(ratio[here].mean())
+    return result
