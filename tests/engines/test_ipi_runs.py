@@ -236,7 +236,7 @@ def test_client_that_is_killed_and_replaced(folder, address):
 
 def test_client_that_is_asked_to_leave_and_replaced(folder, address):
     """SIGTERM while it serves: it answers, leaves with 143, and the run goes on without loss."""
-    (folder / "input.xml").write_text(socket_input(address, steps=300))
+    (folder / "input.xml").write_text(socket_input(address, steps=100))
     server = start(folder, "i-pi", "input.xml")
     first = start(folder, "quorum", "client", "--unix", address, *CLIENT)
     read_until(first, "connected")
@@ -249,7 +249,7 @@ def test_client_that_is_asked_to_leave_and_replaced(folder, address):
     second = start(folder, "quorum", "client", "--unix", address, *CLIENT)
     assert finish(server)[0] == 0 and finish(second)[0] == 0
     assert_mean_is_potential(folder)
-    assert len(read_members(members)[0]) == 301
+    assert len(read_members(members)[0]) == 101
 
 
 def test_server_that_is_killed_and_restarted(folder, address):

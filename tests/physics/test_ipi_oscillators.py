@@ -59,7 +59,7 @@ def test_canonical_energies(folder):
     text = simulation(
         force_field=direct(len(kelvins)),
         systems=systems,
-        steps=2500,
+        steps=2000,
         stride=5,
         flush=100,
         properties="step, potential, kinetic_md{electronvolt}, temperature{kelvin}",
@@ -122,7 +122,7 @@ def test_path_integrals(folder):
         systems=system(
             kelvin=kelvin, timestep_fs=step_fs, beads=beads, thermostat="pile_l", tau_fs=1 / OMEGA
         ),
-        steps=2500,
+        steps=1600,
         stride=5,
         flush=100,
         properties="step, potential{electronvolt}, kinetic_cv{electronvolt}",
