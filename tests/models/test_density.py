@@ -383,3 +383,24 @@ def test_repulsion_is_the_screened_coulomb_law_and_smooth() -> None:
         k = int(torch.argmin((d - edge).abs()))
         around = curvature[k - 2 : k + 3]
         assert float((around[1:] - around[:-1]).abs().max()) < 0.05 * float(curvature.max())
+
+
+def test_atoms_that_come_close_repel(tmp_path: Path) -> None:
+    """With all weights zero only the repulsion is left: a pair's energy, shared by its atoms."""
+    module = random_potential()
+    for parameter in module.net.parameters():
+        parameter.data.zero_()
+    module.mean_weight.zero_()
+    with quiet_metatomic():
+        save(export(module, TYPES, ModelMetadata(), "float64"), tmp_path / "core.pt")
+    core = MetatomicPotential(tmp_path / "core.pt")
+    pair = Atoms("CuAu", [[0, 0, 0], [0.3, 0, 1.2]])
+    close, alone = core.evaluate([pair, Atoms("CuAu", [[0, 0, 0], [0, 0, 4.0]])])
+    tables = (t[0, 2] for t in repulsion_tables(TYPES, CUTOFF_A))
+    d = torch.tensor([pair.get_distance(0, 1)], dtype=torch.float64)
+    expected = float(repulsion(d, *tables))
+    assert expected > 10.0
+    np.testing.assert_allclose(close.energy_eV - alone.energy_eV, expected, rtol=1e-12)
+    difference = close.atom_energies_eV - alone.atom_energies_eV
+    np.testing.assert_allclose(difference, expected / 2, rtol=1e-12)
+    assert close.forces_eV_A[1, 2] > 0

@@ -18,7 +18,16 @@ from quorum_md.models.calibration import calibration_alpha
 from quorum_md.models.fit import FIT_KEY, FitOptions, FitResult, fit_potential, group_weights
 from quorum_md.models.fit_data import Batch, check_frames, read_data, split, structure
 from quorum_md.models.fit_train import Trainee, Training
-from quorum_md.models.heads import Refit, jacobians, normal_equations, solve, subsets, unseen_scores
+from quorum_md.models.heads import (
+    Refit,
+    energy_features,
+    jacobians,
+    normal_equations,
+    refit,
+    solve,
+    subsets,
+    unseen_scores,
+)
 from quorum_md.models.metatomic_model import MetatomicPotential
 
 CUTOFF_A = 4.5
@@ -90,7 +99,8 @@ def test_a_batch_gives_what_the_exported_model_gives(
     """Precomputed constants and the neighbour-list module are two ways to one energy."""
     fitted.save(tmp_path / "m.pt")
     model = MetatomicPotential(tmp_path / "m.pt", dtype="float64")
-    squeezed = bulk("Au", "fcc", a=2.9, cubic=True)  # close enough for the repulsion
+    squeezed = bulk("Au", "fcc", a=2.2, cubic=True)  # close enough for the repulsion
+    squeezed.positions[0] += [0.1, 0.05, 0.0]
     lone = Atoms("Cu", [[0, 0, 0]], cell=[20, 20, 20], pbc=True)
     chosen = [*frames[:3], labelled(squeezed, "a"), labelled(lone, "b")]
     potential = copy.deepcopy(fitted.potential).double()
@@ -260,6 +270,31 @@ def test_unseen_scores_use_only_members_that_did_not_see() -> None:
     # structure 2 is judged by two members only, so not at all; group 2 has no structures
     np.testing.assert_allclose(z[:2], [2.0, 1.0])
     assert np.isnan(z[2])
+
+
+@pytest.mark.parametrize("favour", [1.0, 300.0, 1 / 300])
+def test_levelling_never_drives_groups_apart(frames: list[Atoms], favour: float) -> None:
+    """Whatever weights one starts from, as seen by members on structures that they did not see."""
+    rng = np.random.default_rng(3)
+    data = [structure(a, [29, 79], np.array([-4.0, -5.0]), CUTOFF_A) for a in frames]
+    groups = [a.info["config_type"] for a in frames]
+    lopsided = np.array([favour if g == "hot" else 1.0 for g in groups])
+    batch = Batch(data, range(len(data)), lopsided, 2, CUTOFF_A, 6, dtype=torch.float64)
+    trainee = fitted_trainee(batch)
+    mask = subsets(groups, 16, 0.4, rng)
+    x = energy_features(trainee, batch) / batch.n_atoms.numpy()[:, None]
+    y = (batch.energy / batch.n_atoms).numpy()
+    index = np.array([int(g == "hot") for g in groups])
+
+    def spread(rounds: int) -> float:
+        heads = refit(trainee, [batch], mask, groups, Refit(levelling=rounds))
+        z = unseen_scores(y, x @ heads.T, mask == 0, index, 2)
+        return abs(np.log(z[1] / z[0]))
+
+    before, after = spread(0), spread(4)
+    assert after <= before
+    if favour > 1:  # where it was found to help
+        assert after < 0.99 * before
 
 
 def test_small_groups_are_absent_from_some_members() -> None:

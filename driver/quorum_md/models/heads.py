@@ -57,7 +57,7 @@ class Refit:
     force_weight: weight of the mean squared force error of a structure, (eV/Å)⁻²; small, so that
         energies, of which there are few, decide the spread and forces only tame it
     ridge: λ relative to the mean diagonal of a member's normal matrix
-    levelling: rounds in which groups are levelled
+    levelling: rounds in which groups are levelled, of which the best counts
     """
 
     subset: float = 0.2
@@ -172,17 +172,22 @@ def refit(
     trained = torch.cat([model.head, model.shift]).detach().double().numpy()
 
     weights = np.ones(len(names))
-    for remaining in range(options.levelling, -1, -1):
+    best, best_spread = trained, np.inf
+    for _ in range(options.levelling + 1):
         whole_a = np.einsum("g,kgpq->kpq", weights, a)
         members = trained + solve(whole_a, np.einsum("g,kgp->kp", weights, b), options.ridge)
-        if remaining:
-            z = unseen_scores(y, x @ members.T, mask[:, order] == 0, group, len(names))
-            judged = np.isfinite(z) & (z > 0) & (np.bincount(group) >= LEVELLED_MIN)
-            if judged.any():
-                level = np.sqrt(np.mean(z[judged] ** 2))
-                changed = np.clip(weights[judged] * level / z[judged], 1 / LEVEL_MAX, LEVEL_MAX)
-                weights[judged] = changed
-    return members
+        z = unseen_scores(y, x @ members.T, mask[:, order] == 0, group, len(names))
+        judged = np.isfinite(z) & (z > 0) & (np.bincount(group) >= LEVELLED_MIN)
+        if not judged.any():
+            return members
+        # groups share their weights, so a round may also drive them apart: the best one counts
+        level = np.sqrt(np.mean(z[judged] ** 2))
+        spread = float(np.std(np.log(z[judged])))
+        if spread < best_spread:
+            best, best_spread = members, spread
+        changed = np.clip(weights[judged] * level / z[judged], 1 / LEVEL_MAX, LEVEL_MAX)
+        weights[judged] = changed
+    return best
 
 
 def unseen_scores(
