@@ -339,7 +339,6 @@ class DensityPotential(torch.nn.Module):
     ) -> Dict[str, TensorMap]:
         """metatomic's interface: named outputs of the systems, in eV."""
         device = self.mean_weight.device
-        dtype = self.mean_weight.dtype
         firsts: List[int] = []
         n_atoms = 0
         edges: List[torch.Tensor] = []

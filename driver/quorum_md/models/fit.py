@@ -76,7 +76,7 @@ class FitOptions:
     n_mixed: int = 24
     n_partners: int = 8
     n_hidden: int = 64
-    balance: float = 0.5
+    balance: float = 0.7
     training: Training = field(default_factory=Training)
     heads: Refit = field(default_factory=Refit)
 

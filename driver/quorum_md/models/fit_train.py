@@ -35,10 +35,10 @@ class Training:
     final_energy_weight: what energy_weight grows to, geometrically
     """
 
-    epochs: int = 150
+    epochs: int = 100
     learning_rate: float = 5e-3
     energy_weight: float = 600.0
-    final_energy_weight: float = 600.0
+    final_energy_weight: float = 2000.0
     virial_weight: float = 60.0
 
 
