@@ -22,16 +22,9 @@ from metatomic.torch import (
     load_atomistic_model,
 )
 
+from quorum_md.models.basis import radial_basis, repulsion, repulsion_tables, spherical_harmonics
 from quorum_md.models.committee import save
-from quorum_md.models.density import (
-    DensityNet,
-    DensityPotential,
-    export,
-    radial_basis,
-    repulsion,
-    repulsion_tables,
-    spherical_harmonics,
-)
+from quorum_md.models.density import DensityNet, DensityPotential, export
 from quorum_md.models.metatomic_model import MetatomicPotential, quiet_metatomic
 
 TYPES = [29, 47, 79]

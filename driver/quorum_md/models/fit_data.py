@@ -22,7 +22,7 @@ from ase import Atoms
 from ase.data import chemical_symbols
 
 from ..errors import QuorumError
-from .density import L_MAX, radial_basis, repulsion, repulsion_tables, spherical_harmonics
+from .basis import L_MAX, radial_basis, repulsion, repulsion_tables, spherical_harmonics
 from .frames import groups_of, read_frames
 
 Array = npt.NDArray[np.float64]

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from .density import L_MAX, DensityNet
+from .basis import L_MAX
+from .density import DensityNet
 from .fit_data import Batch
 
 # eigenvalues of the density covariance below this fraction of the largest are not amplified further
