@@ -11,7 +11,7 @@ from quorum_md.models import load_potential
 
 def random_alloy(repeats: int, seed: int):
     """bcc, repeats³ cubic cells (2 atoms each), equal numbers of Nb, Mo, Ta, W in random order."""
-    atoms = bulk("W", "bcc", a=3.24, cubic=True) * (repeats,) * 3
+    atoms = bulk("W", "bcc", a=3.24, cubic=True) * ((repeats,) * 3)
     elements = np.resize(["Nb", "Mo", "Ta", "W"], len(atoms))
     atoms.symbols = np.random.default_rng(seed).permutation(elements)
     return atoms

