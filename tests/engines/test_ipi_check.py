@@ -49,6 +49,14 @@ def test_inputs_to_copy(folder, path):
     assert (checked.n_systems, checked.n_beads) == sizes.get(path.name, (1, 1))
 
 
+def test_inputs_as_they_are(monkeypatch):
+    """The files of inputs/ipi fit each other and the shipped model."""
+    monkeypatch.chdir(INPUTS)
+    for path in INPUTS.glob("*.xml"):
+        for ff in check_input(path.name).force_fields:
+            assert ff.model.n_atoms == 54 and ff.model.potential.n_members == 32, path.name
+
+
 REFUSED = [
     ("model.pt", "missing.pt", r"\[ffdirect\] ff: missing.pt: no such model file"),
     ("model: model.pt", "model: input.xml", r"input.xml: not a metatomic model"),
