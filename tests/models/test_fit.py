@@ -297,6 +297,23 @@ def test_levelling_never_drives_groups_apart(frames: list[Atoms], favour: float)
         assert after < 0.99 * before
 
 
+def test_levelling_judges_by_members_that_did_not_see(
+    frames: list[Atoms], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = [structure(a, [29, 79], np.zeros(2), CUTOFF_A) for a in frames[:6]]
+    batch = Batch(data, [4, 0, 5, 1], np.ones(6), 2, CUTOFF_A, 6, dtype=torch.float64)
+    mask = subsets(["all"] * 6, 8, 0.5, np.random.default_rng(0))
+    asked = []
+
+    def record(y: np.ndarray, p: np.ndarray, unseen: np.ndarray, *rest: object) -> np.ndarray:
+        asked.append(unseen)
+        return np.full(1, np.nan)
+
+    monkeypatch.setattr("quorum_md.models.heads.unseen_scores", record)
+    refit(fitted_trainee(batch), [batch], mask, ["all"] * 6, Refit())
+    np.testing.assert_array_equal(asked[0], mask[:, [4, 0, 5, 1]] == 0)
+
+
 def test_small_groups_are_absent_from_some_members() -> None:
     groups = ["common"] * 100 + ["rare"] * 5
     mask = subsets(groups, 200, 0.1, np.random.default_rng(0))
