@@ -1,6 +1,7 @@
 """The only home of conversion factors. Inside: eV, Å, fs, K.
 
-CODATA 2018 throughout, as in i-PI 3.3, so that numbers make the round trip through it unchanged.
+CODATA 2018 throughout. i-PI 3.3 rounds its own electronvolt (1e-7) and ångström (1e-9), so energies
+that went through its unit conversion agree with ours to that and no better.
 """
 
 # CODATA 2018, https://physics.nist.gov/cuu/Constants/ (Tiesinga et al., Rev. Mod. Phys. 93, 025010)

@@ -57,6 +57,7 @@ def slope_heat_capacity(temperatures_K, energies, n_atoms):
             "mean": float(kinetic + per_kB * coefficients[t] @ [e.mean for e in energies]),
             "sampling_error": float(per_kB * np.sqrt(coefficients[t] ** 2 @ sigma**2)),
             "model_error": float(np.sqrt(max(0.0, spread[t] - noise[t]))),
+            "model_error_noise": float(np.sqrt(noise[t])),
             "members": (kinetic + members[t]).tolist(),
         }
         for t in range(len(T))
@@ -69,6 +70,7 @@ def numbers(result, scale=1.0, shift=0.0):
         "mean": shift + scale * result.mean,
         "sampling_error": scale * result.statistical_error,
         "model_error": scale * result.model_error,
+        "model_error_noise": scale * result.model_error_noise,
         "members": (shift + scale * result.members).tolist(),
         "effective_samples": [float(x) for x in result.effective_samples],
         "second_to_first_order": result.second_to_first_order,
@@ -120,37 +122,42 @@ def analyse(folder, model="nbmotaw"):
 
 
 def cell(entry, digits):
-    """value ± sampling ± model"""
-    return " ± ".join(
-        f"{entry[key]:.{digits}f}" for key in ("mean", "sampling_error", "model_error")
+    """value ± sampling ± model; a model error below what the run resolves as its bound"""
+    resolved = entry["model_error"] > 0
+    model = entry["model_error"] if resolved else entry["model_error_noise"]
+    return (
+        f"{entry['mean']:.{digits}f} ± {entry['sampling_error']:.{digits}f} ± "
+        f"{'' if resolved else '<'}{model:.{digits}f}"
     )
 
 
 def table(report):
-    """The averages as text."""
+    """The averages as text, with the verdict on each row and the reasons for the worst."""
     lines = [
         f"{report['system']}, {report['n_atoms']} atoms, 0 bar; committee {report['model']}, "
         f"{report['n_members']} members",
-        "  T/K   energy/meV per atom         lattice/Å                    C_p/k_B per atom",
+        f"  {'T/K':>4}   {'energy/meV per atom':22}   {'lattice/Å':28}   {'C_p/k_B per atom':24}"
+        "   2nd/1st  samples  verdict",
     ]
-    checked = []
+    order = ["ok", "doubtful", "invalid"]
+    worst = None
     for row in report["results"]:
         energy, lattice = row["energy_meV_per_atom"], row["lattice_A"]
+        judged = max((energy, lattice), key=lambda entry: order.index(entry["verdict"]))
+        ratio = max(energy["second_to_first_order"], lattice["second_to_first_order"])
         lines.append(
-            f"{row['temperature_K']:5.0f}   {cell(energy, 2):25}   {cell(lattice, 5):26}   "
-            f"{cell(row['heat_capacity_kB_per_atom'], 3)}"
+            f"  {row['temperature_K']:4.0f}   {cell(energy, 2):22}   {cell(lattice, 5):28}   "
+            f"{cell(row['heat_capacity_kB_per_atom'], 3):24}   {ratio:7.2f}  "
+            f"{min(energy['effective_samples']):7.0f}  {judged['verdict']}"
         )
-        checked += [energy, lattice]
-    samples = min(min(c["effective_samples"]) for c in checked)
-    ratio = max(c["second_to_first_order"] for c in checked)
-    verdicts = [c["verdict"] for c in checked]
-    worst = max(verdicts, key=["ok", "doubtful", "invalid"].index)
+        if worst is None or order.index(judged["verdict"]) > order.index(worst[1]["verdict"]):
+            worst = (row["temperature_K"], judged)
     lines.append(
-        "        (± sampling ± model; energy above the relaxed crystal; cumulant expansion, "
-        f"{worst}: 2nd/1st order ≤ {ratio:.2f}, effective samples ≥ {samples:.0f})"
+        "  (± sampling ± model; energy above the relaxed crystal; cumulant expansion: second to "
+        "first order, fewest effective samples)"
     )
-    reasons = {reason for c in checked for reason in c["reasons"]}
-    lines += [f"        {reason}" for reason in sorted(reasons)]
+    temperature_K, judged = worst
+    lines += [f"  {temperature_K:.0f} K: {reason}" for reason in judged["reasons"]]
     return "\n".join(lines)
 
 

@@ -13,6 +13,7 @@ from ase.build import bulk
 from ase.calculators.emt import EMT
 from ase.calculators.singlepoint import SinglePointCalculator
 
+from ipi_tools import direct, read_members, read_properties, run_input, simulation, system
 from quorum_md.cli import main
 from quorum_md.errors import QuorumError
 from quorum_md.models import load_potential
@@ -158,6 +159,25 @@ def test_committee_of_different_architectures(models, alloy, tmp_path):
     np.testing.assert_allclose(got.member_energies_eV, energies, rtol=1e-10)
     mean = np.mean([p.forces_eV_A for p in parts], axis=0)
     np.testing.assert_allclose(got.forces_eV_A, mean, atol=1e-10)
+
+
+def test_i_pi_runs_them(models, alloy, tmp_path):
+    """Real i-PI on PET and on a model with an extensions folder: members average to U."""
+    from ipi.utils.units import unit_to_user
+
+    for name, model in models.items():
+        folder = tmp_path / name
+        folder.mkdir()
+        ase.io.write(folder / "start.xyz", alloy)
+        text = simulation(
+            force_field=direct(model=model), systems=system(kelvin=300), steps=5, safe_stride=5
+        )
+        run_input(folder, text)
+        potential = read_properties(folder / "simulation.out")["potential"]
+        members = read_members(folder / "simulation.committee_pot_0")[1]
+        assert members.shape == (6, 8)
+        mean = unit_to_user("energy", "electronvolt", members.mean(axis=1))
+        np.testing.assert_allclose(mean, potential, rtol=1e-12)
 
 
 def test_missing_extensions_say_what_to_do(models, tmp_path):
