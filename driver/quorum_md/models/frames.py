@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import io
 import lzma
 from collections.abc import Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import ase.io
 import numpy as np
@@ -32,11 +33,12 @@ def read_frames(path: str | Path, index: str = ":") -> list[Atoms]:
         if opener is None:
             frames = ase.io.read(path, index)
         else:
+            # unpacked in memory: readers seek, which starts a compressed file over each time
+            with opener(path, "rt") as handle:
+                text = io.StringIO(handle.read())
             suffix = Path(path.stem).suffix.lstrip(".")
-            handle: IO[str] = opener(path, "rt")
-            with handle:
-                kind = "extxyz" if suffix in ("xyz", "extxyz", "") else suffix
-                frames = ase.io.read(handle, index, format=kind)
+            kind = "extxyz" if suffix in ("", "xyz", "extxyz") else suffix
+            frames = ase.io.read(text, index, format=kind)
     # readers of ASE raise almost anything on a malformed file
     except Exception as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
