@@ -2,7 +2,8 @@
 
 bcc at a = 3.24 Å, 2000 atoms, 26 neighbours within 5 Å, single precision, one thread, through the
 exported file; forces by one autograd.grad of the summed mean with respect to the edge vectors.
-Members are timed in turns, so that a busy machine disturbs all alike; minima count.
+Members are timed in turns, so that a busy machine disturbs all alike; minima of processor time
+count, which is the elapsed time of one thread on an idle machine.
 
     python tests/benchmarks/builtin.py
 """
@@ -94,6 +95,7 @@ def main() -> None:
     system, r = crystal(request)
     n_atoms = len(system)
     times: dict[int, list[float]] = {k: [] for k in MEMBERS}
+    elapsed: dict[int, list[float]] = {k: [] for k in MEMBERS}
     for turn in range(ROUNDS):
         for k, one in models.items():
             names = ["energy"] if k == 1 else ["energy", "energy_ensemble"]
@@ -101,18 +103,22 @@ def main() -> None:
                 length_unit="angstrom",
                 outputs={n: ModelOutput(unit="eV", sample_kind="atom") for n in names},
             )
-            begun = time.perf_counter()
+            begun, began = time.process_time(), time.perf_counter()
             energy = one([system], options, False)["energy"].block().values.sum()
             torch.autograd.grad(energy, r)
             # the first calls compile
             if turn >= 3:
-                times[k].append(1e6 * (time.perf_counter() - begun) / n_atoms)
+                times[k].append(1e6 * (time.process_time() - begun) / n_atoms)
+                elapsed[k].append(1e6 * (time.perf_counter() - began) / n_atoms)
     print(f"# built-in potential, {n_atoms} atoms, {len(r) / n_atoms:.0f} neighbours, one thread")
-    print("# members  us/atom(min)  us/atom(median)  ratio(min)")
+    print("# us per atom: processor time (min), elapsed (min, median); ratio of processor times")
+    print("# members    cpu    min  median  ratio")
     first = min(times[1])
     for k in MEMBERS:
-        ratio = min(times[k]) / first
-        print(f"  {k:7d}  {min(times[k]):12.1f}  {np.median(times[k]):15.1f}  {ratio:10.2f}")
+        print(
+            f"  {k:7d}  {min(times[k]):5.1f}  {min(elapsed[k]):5.1f}  {np.median(elapsed[k]):6.1f}"
+            f"  {min(times[k]) / first:5.2f}"
+        )
     passed = first <= TARGET_US and min(times[64]) / first <= TARGET_RATIO
     verdict = "met" if passed else "NOT met"
     print(f"# targets: {TARGET_US:g} us/atom, ratio {TARGET_RATIO:g}: {verdict}")

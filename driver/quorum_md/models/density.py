@@ -26,7 +26,9 @@ and its neighbours j at r_ij = d u inside the cutoff r_c:
    to each atom of a pair, switched off smoothly between two fractions of the sum of the covalent
    radii (`repulsion`), so that atoms never fall into each other where there are no data.
 
-All of it depends on neighbour vectors alone. Units: eV, Å.
+All of it depends on neighbour vectors alone. Units: eV, Å. Orders, for a kernel that reads the
+file's tensors: lm = l² + l + m as in `quorum_md.models.basis`; channel a n at a·n_radial + n − 1;
+features are c[00, :], then for l = 0…3 the products at q·Q₂ + q′.
 """
 
 from collections.abc import Sequence

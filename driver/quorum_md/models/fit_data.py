@@ -72,7 +72,7 @@ class Structure:
     ----------
     species (n,): index into the list of elements
     energy_eV: minus references and repulsion; forces_eV_A (n, 3) and virial_eV (6,) (Voigt, NaN
-        where not given) minus repulsion
+        where not given or not periodic) minus repulsion
     first, second, slot, reverse (E,): atoms of an edge, its place among the edges of its centre,
         and the index of the edge seen from the other atom
     vectors_A (E, 3): from the first to the second atom
@@ -181,7 +181,7 @@ def structure(
     forces = np.array(results["forces"], dtype=float)
     np.subtract.at(forces, i, 2 * edge_gradient)
     virial = np.full(6, np.nan)
-    if "stress" in results:
+    if "stress" in results and all(atoms.pbc):
         stress = np.asarray(results["stress"], dtype=float)
         if stress.shape == (3, 3):
             stress = np.array([stress[a, b] for a, b in VOIGT])
