@@ -422,7 +422,7 @@ def test_element_only_in_held_out_structures(frames: list[Atoms]) -> None:
 def test_compressed_files_that_are_none(tmp_path: Path) -> None:
     bad = tmp_path / "bad.extxyz.xz"
     bad.write_text("not compressed")
-    with pytest.raises(QuorumError, match="cannot be unpacked"):
+    with pytest.raises(QuorumError, match="ASE cannot read it"):
         read_data([bad])
     with pytest.raises(QuorumError, match="no such file"):
         read_data([tmp_path / "missing.extxyz.xz"])

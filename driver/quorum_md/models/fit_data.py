@@ -7,8 +7,6 @@ costs a small network and two batched products (`Batch.forces`), twice different
 
 from __future__ import annotations
 
-import io
-import lzma
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,35 +31,8 @@ VOIGT = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))
 
 
 def read_data(paths: Sequence[str | Path]) -> list[Atoms]:
-    """All structures of all files; compressed ones are unpacked in memory first, because readers
-    seek and seeking in a compressed file starts from its beginning."""
-    frames: list[Atoms] = []
-    for path in map(Path, paths):
-        if path.suffix == ".xz" and path.is_file():
-            frames += _read_xz(path)
-        else:
-            frames += read_frames(path)
-    return frames
-
-
-def _read_xz(path: Path) -> list[Atoms]:
-    import ase.io
-
-    try:
-        with lzma.open(path, "rt") as handle:
-            text = handle.read()
-    except (lzma.LZMAError, UnicodeDecodeError, EOFError, OSError) as error:
-        raise QuorumError(f"{path}: cannot be unpacked ({error}); expected text in xz") from error
-    if not text.strip():
-        raise QuorumError(f"{path}: no structures in it; expected at least two")
-    try:
-        frames = ase.io.read(io.StringIO(text), ":", format="extxyz")
-    # readers of ASE raise almost anything on a malformed file
-    except Exception as error:
-        raise QuorumError(f"{path}: not an extxyz file ({error}); check its comment lines") from (
-            error
-        )
-    return list(frames)
+    """All structures of all files."""
+    return [atoms for path in paths for atoms in read_frames(path)]
 
 
 @dataclass
