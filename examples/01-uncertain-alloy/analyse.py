@@ -11,6 +11,23 @@ from quorum_md.averages.ipi_run import load_run
 from quorum_md.models import load_potential
 from quorum_md.units import BOLTZMANN_EV_K
 
+VERDICTS = ["ok", "doubtful", "invalid"]
+
+
+def best(values, energies_eV, **options):
+    """The cumulant expansion, or direct reweighting where only that is valid.
+
+    The energy above the minimum of a harmonic crystal is the same for every member, whatever its
+    stiffness: the first order of the expansion nearly cancels and the second matters. In a small
+    cell enough effective samples are left to reweight directly.
+    """
+    expansion = reweight(values, energies_eV, **options)
+    if expansion.verdict == "ok":
+        return expansion
+    direct = reweight(values, energies_eV, method="direct", **options)
+    better = VERDICTS.index(direct.verdict) < VERDICTS.index(expansion.verdict)
+    return direct if better else expansion
+
 
 def observables(folder, static_eV, n_atoms):
     """Energy above the relaxed crystal, lattice parameter and heat capacity of one run."""
@@ -26,10 +43,8 @@ def observables(folder, static_eV, n_atoms):
     thermal_meV = 1e3 * (run.energies_eV - static_eV) / n_atoms
     lattice_A = np.cbrt(2 * volume / n_atoms)
     return run, {
-        "energy_meV_per_atom": reweight(
-            thermal_meV, run.energies_eV, committee="paired", **options
-        ),
-        "lattice_A": reweight(lattice_A, run.energies_eV, **options),
+        "energy_meV_per_atom": best(thermal_meV, run.energies_eV, committee="paired", **options),
+        "lattice_A": best(lattice_A, run.energies_eV, **options),
         "fluctuation_heat_capacity_kB": heat_capacity(
             run.energies_eV, temperature_K=run.temperature_K, volume_A3=volume, pressure_bar=0.0
         ),
@@ -37,16 +52,19 @@ def observables(folder, static_eV, n_atoms):
 
 
 def slope_heat_capacity(temperatures_K, energies, n_atoms):
-    """C_p/k_B per atom from E(T) = a T + b T² (E is 0 at T = 0), weighted least squares.
+    """C_p/k_B per atom from E(T) = c + a T + b T², weighted least squares (three temperatures or
+    more).
 
     A linear function of the averages, so the sampling errors of independent runs add in squares,
-    and every member has its own. Returns one dict per temperature.
+    and every member has its own; c, as the energy is counted from the crystal relaxed with the mean
+    of the members and not with each of them. Returns one dict per temperature.
     """
     T = np.asarray(temperatures_K, dtype=float)
     sigma = np.array([e.statistical_error for e in energies])
-    design = np.stack([T, T**2], axis=1)
-    fit = np.linalg.pinv(design / sigma[:, None]) / sigma  # (2, n): coefficients of E
-    coefficients = np.stack([np.ones_like(T), 2 * T], axis=1) @ fit  # dE/dT at each T
+    design = np.stack([np.ones_like(T), T, T**2], axis=1)
+    # (3, n): the fit is linear in the energies
+    fit = np.linalg.pinv(design / sigma[:, None]) / sigma
+    coefficients = np.stack([np.zeros_like(T), np.ones_like(T), 2 * T], axis=1) @ fit  # dE/dT
     per_kB = 1e-3 / BOLTZMANN_EV_K
     members = per_kB * coefficients @ np.stack([e.members for e in energies])  # (n, K)
     noise = per_kB**2 * coefficients**2 @ [e.model_error_noise**2 for e in energies]
@@ -72,6 +90,7 @@ def numbers(result, scale=1.0, shift=0.0):
         "model_error": scale * result.model_error,
         "model_error_noise": scale * result.model_error_noise,
         "members": (shift + scale * result.members).tolist(),
+        "method": result.method,
         "effective_samples": [float(x) for x in result.effective_samples],
         "second_to_first_order": result.second_to_first_order,
         "verdict": result.verdict,
@@ -132,32 +151,30 @@ def cell(entry, digits):
 
 
 def table(report):
-    """The averages as text, with the verdict on each row and the reasons for the worst."""
+    """The averages as text with their verdicts, and why the first that is not ok is not."""
     lines = [
         f"{report['system']}, {report['n_atoms']} atoms, 0 bar; committee {report['model']}, "
         f"{report['n_members']} members",
-        f"  {'T/K':>4}   {'energy/meV per atom':22}   {'lattice/Å':28}   {'C_p/k_B per atom':24}"
-        "   2nd/1st  samples  verdict",
+        f"  {'T/K':>4}   {'energy/meV per atom':22} {'':10}   {'lattice/Å':28} {'':4}   "
+        "C_p/k_B per atom",
     ]
-    order = ["ok", "doubtful", "invalid"]
-    worst = None
+    doubts = []
     for row in report["results"]:
         energy, lattice = row["energy_meV_per_atom"], row["lattice_A"]
-        judged = max((energy, lattice), key=lambda entry: order.index(entry["verdict"]))
-        ratio = max(energy["second_to_first_order"], lattice["second_to_first_order"])
         lines.append(
-            f"  {row['temperature_K']:4.0f}   {cell(energy, 2):22}   {cell(lattice, 5):28}   "
-            f"{cell(row['heat_capacity_kB_per_atom'], 3):24}   {ratio:7.2f}  "
-            f"{min(energy['effective_samples']):7.0f}  {judged['verdict']}"
+            f"  {row['temperature_K']:4.0f}   {cell(energy, 2):22} {energy['verdict']:10}   "
+            f"{cell(lattice, 5):28} {lattice['verdict']:8}   "
+            f"{cell(row['heat_capacity_kB_per_atom'], 3)}"
         )
-        if worst is None or order.index(judged["verdict"]) > order.index(worst[1]["verdict"]):
-            worst = (row["temperature_K"], judged)
+        for name, entry in (("energy", energy), ("lattice", lattice)):
+            doubts += [(name, row["temperature_K"], reason) for reason in entry["reasons"]]
     lines.append(
-        "  (± sampling ± model; energy above the relaxed crystal; cumulant expansion: second to "
-        "first order, fewest effective samples)"
+        "  (± sampling ± model; energy above the relaxed crystal, C_p its slope in T; each with "
+        "the verdict on its model error)"
     )
-    temperature_K, judged = worst
-    lines += [f"  {temperature_K:.0f} K: {reason}" for reason in judged["reasons"]]
+    lines += [f"  {name} at {kelvin:.0f} K: {reason}" for name, kelvin, reason in doubts[:1]]
+    if len(doubts) > 1:
+        lines.append("  (the reasons of all verdicts are in results.json)")
     return "\n".join(lines)
 
 
@@ -210,7 +227,13 @@ def figure(report, path):
         lw=0.8,
         label="from fluctuations",
     )
-    axes[2].legend(frameon=False, fontsize=8, loc="upper left")
+    axes[0].legend(frameon=False, fontsize=8, loc="upper left")
+    axes[2].legend(
+        *([x[-1:] for x in axes[2].get_legend_handles_labels()]),
+        frameon=False,
+        fontsize=8,
+        loc="lower right",
+    )
     fig.suptitle(
         f"NbMoTaW, {report['n_atoms']} atoms, 0 bar, committee of {report['n_members']}",
         fontsize=10,

@@ -71,11 +71,13 @@ def simulate(folders, steps, n_parallel):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--temperatures", type=float, nargs="+", default=[300, 600, 900, 1200])
-    parser.add_argument("--steps", type=int, default=20000, help="of 3 fs, per temperature")
+    parser.add_argument("--steps", type=int, default=24000, help="of 3 fs, per temperature")
     parser.add_argument("--repeats", type=int, default=4, help="primitive cells along each edge")
     parser.add_argument("--parallel", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--output", type=Path, default=HERE)
     args = parser.parse_args()
+    if len(args.temperatures) < 3:
+        parser.error("--temperatures: the slope of the energy needs three or more")
     from analyse import analyse, figure, table
     from prepare import prepare
 
