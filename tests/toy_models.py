@@ -150,6 +150,45 @@ class TwoHops(torch.nn.Module):
         return _blocks(members, torch.cat(labels), len(systems), outputs, None)
 
 
+class OneLongElement(torch.nn.Module):
+    """Pairs within ``short`` count for every centre, pairs within ``long`` for one element's."""
+
+    def __init__(self, short: float, long: float, element: int):
+        super().__init__()
+        self.short, self.long, self.element = short, long, element
+
+    def requested_neighbor_lists(self) -> List[NeighborListOptions]:
+        return [
+            NeighborListOptions(cutoff=self.short, full_list=True, strict=True),
+            NeighborListOptions(cutoff=self.long, full_list=True, strict=True),
+        ]
+
+    def forward(
+        self,
+        systems: List[System],
+        outputs: Dict[str, ModelOutput],
+        selected_atoms: Optional[Labels],
+    ) -> Dict[str, TensorMap]:
+        energies: List[torch.Tensor] = []
+        labels: List[torch.Tensor] = []
+        for s, system in enumerate(systems):
+            total = torch.zeros(len(system), dtype=system.positions.dtype)
+            for n, cutoff in enumerate([self.short, self.long]):
+                pairs = system.get_neighbor_list(self.requested_neighbor_lists()[n])
+                first = pairs.samples.column("first_atom").long()
+                f = (1 - (pairs.values.reshape(-1, 3) ** 2).sum(dim=1) / cutoff**2) ** 3
+                if n == 1:
+                    f = f[system.types[first] == self.element]
+                    first = first[system.types[first] == self.element]
+                total = total.index_add(0, first, f)
+            energies.append(total)
+            atom = torch.arange(len(system), dtype=torch.int32)
+            labels.append(torch.stack([torch.full_like(atom, s), atom], dim=1))
+        return _blocks(
+            torch.cat(energies)[:, None], torch.cat(labels), len(systems), outputs, selected_atoms
+        )
+
+
 class EinsteinCrystal(torch.nn.Module):
     """V_k = ½ k_k Σ_i |r_i − site_i|² on fixed sites, without neighbours: moments known exactly."""
 

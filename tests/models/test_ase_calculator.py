@@ -10,6 +10,7 @@ from ase.filters import FrechetCellFilter
 from ase.md.verlet import VelocityVerlet
 from ase.optimize import BFGS
 
+from quorum_md.errors import QuorumError
 from quorum_md.models import load_potential
 
 
@@ -75,3 +76,23 @@ def test_molecules_have_no_stress(lj_file):
     assert pair.get_forces().shape == (2, 3)
     with pytest.raises(PropertyNotImplementedError):
         pair.get_stress()
+
+
+def test_a_member_without_stress_gives_none(lj_file):
+    """Neither NaN nor a wrong number: the result is not there, and asking for it says why."""
+    from ase.calculators.calculator import Calculator, PropertyNotImplementedError, all_changes
+
+    class NoStress(Calculator):
+        implemented_properties = ["energy", "forces"]
+
+        def calculate(self, atoms=None, properties=None, system_changes=all_changes):
+            self.results = {"energy": 1.0, "forces": np.zeros((len(atoms), 3))}
+
+    potential = load_potential([lj_file, NoStress()])
+    atoms = bulk("Ar", "fcc", 4.5, cubic=True)
+    atoms.calc = potential.calculator()
+    assert atoms.get_forces().shape == (4, 3) and "stress" not in atoms.calc.results
+    with pytest.raises(PropertyNotImplementedError, match="gives no stress"):
+        atoms.get_stress()
+    with pytest.raises(QuorumError, match="gives no stress, so no virial"):
+        potential.evaluate([atoms], virial=True)

@@ -134,3 +134,14 @@ def test_bad_baselines(lj_file):
             WeightedBaseline(sigma)
     with pytest.raises(QuorumError, match="has 5 members; expected a single model"):
         with_baseline(lj_file, load_potential(lj_file), 1.0)
+
+
+def test_different_zeros_of_energy_are_pointed_out(lj_file, argon):
+    from quorum_md.errors import QuorumWarning
+
+    baseline = AseLennardJones(sigma=3.1, epsilon=0.08, rc=6.0)
+    far = with_baseline(lj_file, baseline, 1.0, offsets_eV={"Ar": -9.0})
+    with pytest.warns(QuorumWarning, match="zeros of energy are not aligned"):
+        far.evaluate([argon])
+    far.evaluate([argon])  # once is enough
+    with_baseline(lj_file, baseline, 1.0).evaluate([argon])

@@ -68,6 +68,9 @@ def test_bad_input(y, members, message):
 
 def test_scores_after_calibration_are_one():
     y, members = synthetic(5000, 32, 2.0, 3)
+    # a group of that name is a group, not the whole
+    named = scores(y, members, np.full(5000, 4), ["all"] * 10 + ["b"] * 4990)
+    assert [s.n for s in named] == [5000, 10, 4990]
     groups = ["a"] * 2500 + ["b"] * 2500
     alpha = calibration_alpha(y, members).alpha
     before = scores(y, members, np.full(5000, 4), groups)

@@ -13,7 +13,8 @@ from ase import Atoms
 from ase.build import bulk
 from ase.calculators.singlepoint import SinglePointCalculator
 
-from quorum_md.errors import QuorumError
+from quorum_md.errors import QuorumError, QuorumWarning
+from quorum_md.models import fit as fit_module
 from quorum_md.models.calibration import calibration_alpha
 from quorum_md.models.fit import FIT_KEY, FitOptions, FitResult, fit_potential, group_weights
 from quorum_md.models.fit_data import Batch, check_frames, read_data, split, structure
@@ -31,6 +32,9 @@ from quorum_md.models.heads import (
 from quorum_md.models.metatomic_model import MetatomicPotential
 
 CUTOFF_A = 4.5
+# most fits here keep a handful of structures apart
+pytestmark = pytest.mark.filterwarnings("ignore:fit. α rests on")
+
 SMALL: dict = dict(
     n_members=8,
     cutoff_A=CUTOFF_A,
@@ -176,6 +180,56 @@ def test_the_report_is_true_of_the_file(
         ]
     )
     assert np.sqrt(np.mean(force**2)) == pytest.approx(fitted.report[0].force_rmse_eV_A, rel=1e-3)
+
+
+def test_calibration_that_rests_on_little_says_so(
+    frames: list[Atoms], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fit() -> FitResult:
+        return fit_potential(frames[:40], training=Training(epochs=1), threads=1, **SMALL)
+
+    with pytest.warns(QuorumWarning, match="α rests on"):
+        fit()
+    # members that spread far more than they err: their spread is left, never scaled to nothing
+    judge = fit_module.calibration_alpha
+    monkeypatch.setattr(
+        fit_module, "calibration_alpha", lambda y, v, **o: judge(v.mean(axis=1), v, **o)
+    )
+    with pytest.warns(QuorumWarning, match="not calibrated"):
+        result = fit()
+    assert result.alpha == 1.0
+    assert result.potential.deviation_weight.abs().max() > 0
+
+
+def test_large_atomic_energies_keep_their_digits(frames: list[Atoms], tmp_path: Path) -> None:
+    """All-electron references of −45 000 eV per atom: single precision would lose 3 meV an atom."""
+    files = []
+    for shift in (0.0, -45000.0):
+        shifted = []
+        for atoms in frames[:40]:
+            copied = atoms.copy()
+            results = atoms.calc.results
+            copied.calc = SinglePointCalculator(
+                copied,
+                energy=results["energy"] + shift * len(atoms),
+                forces=results["forces"],
+            )
+            shifted.append(copied)
+        result = fit_potential(
+            shifted, training=Training(epochs=2), threads=1, stress=False, **SMALL
+        )
+        path = tmp_path / f"{-shift:.0f}.pt"
+        result.save(path)
+        files.append(MetatomicPotential(path))
+    assert [f.dtype for f in files] == ["float32", "float64"]
+    # a step of 2 mÅ changes the energy by what the force says, not by the last digit of the total
+    left, right = frames[0].copy(), frames[0].copy()
+    left.positions[0, 0] -= 0.002
+    right.positions[0, 0] += 0.002
+    for potential in files:
+        change = [p.energy_eV for p in potential.evaluate([left, right], forces=False)]
+        force = potential.evaluate([frames[0]])[0].forces_eV_A[0, 0]
+        assert change[1] - change[0] == pytest.approx(-0.004 * force, abs=2e-5)
 
 
 def test_same_seed_same_result(frames: list[Atoms]) -> None:
@@ -392,7 +446,7 @@ def test_data_that_cannot_be_fitted(frames: list[Atoms]) -> None:
     flat = few[0].copy()
     flat.set_cell([3, 3, 0])
     flat.calc = few[0].calc
-    with pytest.raises(QuorumError, match="no volume"):
+    with pytest.raises(QuorumError, match="cell is flat or shorter"):
         check_frames([flat, *few], 4)
 
 

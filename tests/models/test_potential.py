@@ -1,9 +1,12 @@
 """Energies, forces and virials of metatomic files against ASE and finite differences."""
 
+import copy
+import pickle
 import warnings
 
 import numpy as np
 import pytest
+import torch
 from ase import Atoms
 from ase.build import bulk
 from ase.calculators.lj import LennardJones as AseLennardJones
@@ -12,7 +15,8 @@ from conftest import LJ_SCALES
 from quorum_md.errors import QuorumError, QuorumWarning
 from quorum_md.models import load_potential
 from quorum_md.models.check import finite_difference_forces, finite_difference_virial
-from toy_models import LennardJones, TwoHops, export
+from quorum_md.models.metatomic_model import MetatomicPotential
+from toy_models import EinsteinCrystal, LennardJones, OneLongElement, TwoHops, export
 
 
 @pytest.fixture
@@ -180,14 +184,20 @@ def bad_inputs(argon):
     other.symbols[3] = "Zr"
     return {
         "position of atom 4": lost,
-        "no volume": flat,
+        "directions TTT, but the cell is flat": flat,
         "element Zr is not in .*it knows Ar": other,
         "no atoms": Atoms(),
     }
 
 
 @pytest.mark.parametrize(
-    "message", ["position of atom 4", "no volume", "element Zr is not in .*it knows Ar", "no atoms"]
+    "message",
+    [
+        "position of atom 4",
+        "directions TTT, but the cell is flat",
+        "element Zr is not in .*it knows Ar",
+        "no atoms",
+    ],
 )
 def test_structures_that_cannot_be_evaluated(lj_file, argon, message):
     potential = load_potential(lj_file)
@@ -232,6 +242,56 @@ def test_files_that_are_no_models(tmp_path, lj_file):
         load_potential(3)
     with pytest.raises(QuorumError, match="empty list"):
         load_potential([])
+
+
+@pytest.mark.parametrize(
+    "cell, pbc",
+    [
+        ([[3, 0, 0], [3, 0, 0], [0, 0, 3]], (1, 1, 0)),
+        ([[3, 0, 0], [0, 0, 0], [0, 0, 3]], (1, 1, 0)),
+        ([[0, 0, 0]] * 3, (1, 0, 0)),
+        (1e-3 * np.eye(3), (1, 1, 1)),
+        ([[5, 0, 0], [0, 5, 0], [4, 4, 1e-3]], (1, 1, 1)),
+    ],
+)
+def test_cells_in_which_no_neighbours_can_be_found(lj_file, cell, pbc):
+    """They would end the process, or never end."""
+    atoms = Atoms("Ar2", [[0, 0, 0], [1, 1, 1]], cell=cell, pbc=pbc)
+    with pytest.raises(QuorumError, match="cell is flat or shorter"):
+        load_potential(lj_file).evaluate([atoms])
+
+
+def test_atoms_in_one_place_are_an_error(lj_file):
+    with pytest.raises(QuorumError, match="two atoms may be in the same place"):
+        load_potential(lj_file).evaluate([Atoms("Ar2", [[0, 0, 0], [0, 0, 0]])])
+
+
+def test_range_of_a_model_that_treats_elements_differently(tmp_path):
+    """Long for one element as centre only, wherever it stands in the list of elements."""
+    for types in ([41, 42], [40, 41, 74], [41, 74]):
+        module = OneLongElement(3.0, 5.0, 41)
+        path = export(module, tmp_path / f"{len(types)}{types[0]}.pt", types, 5.0, ensemble=False)
+        potential = MetatomicPotential(path)
+        assert potential.interaction_range_A == 5.0
+        # and where the file declares the short one
+        path = export(module, tmp_path / f"s{len(types)}{types[0]}.pt", types, 3.0, ensemble=False)
+        with pytest.warns(QuorumWarning, match="declares an interaction range of 3 Å"):
+            assert MetatomicPotential(path).interaction_range_A == 5.0
+
+
+def test_range_without_neighbour_list(tmp_path):
+    """A model that reads positions alone keeps at least what it declares."""
+    sites = torch.zeros((1, 3), dtype=torch.float64)
+    path = export(EinsteinCrystal(sites, [1.0, 2.0]), tmp_path / "m.pt", [18], 8.0)
+    assert load_potential(path).interaction_range_A == 8.0
+
+
+def test_potentials_travel_to_other_processes(lj_file, argon):
+    potential = load_potential(lj_file)
+    argon.calc = potential.calculator()
+    energy = argon.get_potential_energy()
+    assert pickle.loads(pickle.dumps(potential)).evaluate([argon])[0].energy_eV == energy
+    assert copy.deepcopy(argon.calc).potential is potential
 
 
 def test_import_without_torch():

@@ -114,6 +114,12 @@ def ensemble(
             f"member_energies_eV: got {n_members} member(s), expected at least 2; a committee of "
             "one has no model error"
         )
+    if not np.ptp(energies, axis=1).any():
+        raise QuorumError(
+            "member_energies_eV: the members are identical in every frame (a spread scaled by "
+            "α = 0, or one model copied?); such a committee has no model error to give: use one "
+            "whose members differ"
+        )
     driving = reference_energies(energies, reference)
     frame_weights, uniform = normalised_weights(weights, n_frames)
     # differences of nearly equal energies first, then the mean: no digits are lost

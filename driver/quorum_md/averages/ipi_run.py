@@ -277,9 +277,9 @@ def load_run(
             the run, no temperature.
     """
     facts = None if input_path is None else read_ipi_input(input_path)
-    kelvin = _temperature(temperature_K, facts, properties)
     system = None if facts is None else facts.system_of(properties)
     table = read_properties(properties)
+    kelvin = _temperature(temperature_K, facts, properties)
     members = read_committee(committee, unit=committee_unit)
     if facts is not None and system is not None and system.n_beads is not None:
         _check_beads(members.paths, facts.path, system.n_beads)

@@ -12,7 +12,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=float,
         required=True,
         metavar="EV",
-        help="error of the baseline, eV",
+        help="error of its total energy, eV",
     )
     parser.add_argument("-o", "--output", required=True, metavar="OUT.pt", help="file to write")
     parser.add_argument(

@@ -42,6 +42,11 @@ def run(args: argparse.Namespace) -> None:
             f"{path} has {potential.n_members} member(s); expected 4 or more: with so few the "
             "spread of a committee cannot be calibrated"
         )
+    if potential.weighting is not None:
+        raise QuorumError(
+            f"{path} has a weighted baseline already; calibrate the committee first and add the "
+            "baseline last"
+        )
     frames = read_frames(args.heldout)
     energies = reference_energies(frames, args.heldout, args.energy_key)
     potential.check(frames)

@@ -6,7 +6,9 @@ import argparse
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the subcommand."""
     parser.add_argument("model", metavar="MODEL", help="metatomic .pt file, or a shipped model")
-    parser.add_argument("structure", metavar="STRUCTURE", help="any file that ASE reads")
+    parser.add_argument(
+        "structure", metavar="STRUCTURE", help="any file that ASE reads; its last frame"
+    )
     parser.add_argument("--json", action="store_true", help="print the numbers as JSON")
     parser.add_argument("--device", default="cpu", help="cpu, cuda, … [cpu]")
     parser.add_argument("--dtype", help="float32 or float64 [as the file says]")

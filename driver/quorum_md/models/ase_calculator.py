@@ -57,6 +57,7 @@ class AsePotential(Potential):
     def __init__(self, calculator: Any):
         self.calculator_ = calculator
         self.name = type(calculator).__name__
+        self.has_virial = "stress" in calculator.implemented_properties
 
     def calculator(self) -> Calculator:
         """The ASE calculator itself."""
@@ -143,11 +144,16 @@ class QuorumCalculator(Calculator):
         assert given is not None
         gradients = "forces" in properties or "stress" in properties
         periodic = bool(all(given.pbc))
-        if "stress" in properties and not periodic:
+        stress = periodic and self.potential.has_virial
+        if "stress" in properties and not stress:
             raise PropertyNotImplementedError(
                 "stress of a structure that is not periodic in three directions"
+                if not periodic
+                else f"{self.potential.name} gives no stress"
             )
-        prediction = self.potential.evaluate([given], forces=gradients, virial=gradients)[0]
+        prediction = self.potential.evaluate(
+            [given], forces=gradients, virial=gradients and stress
+        )[0]
         self.results = {
             "energy": prediction.energy_eV,
             "free_energy": prediction.energy_eV,
@@ -159,10 +165,10 @@ class QuorumCalculator(Calculator):
             self.results["energy_uncertainty"] = prediction.spread_eV
         if gradients:
             self.results["forces"] = prediction.forces_eV_A
-            if periodic:
-                assert prediction.virial_eV is not None
-                stress = -prediction.virial_eV / given.get_volume()
-                self.results["stress"] = full_3x3_to_voigt_6_stress(stress)
+            if prediction.virial_eV is not None:
+                self.results["stress"] = full_3x3_to_voigt_6_stress(
+                    -prediction.virial_eV / given.get_volume()
+                )
         for key in ("energy_ensemble", "energy_uncertainty"):
             if key in self.results:
                 given.info[key] = self.results[key]

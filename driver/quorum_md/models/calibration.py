@@ -61,13 +61,16 @@ class Score:
     rms_z: float
 
 
-def calibration_alpha(reference_eV: Array, member_energies_eV: Array) -> Calibration:
+def calibration_alpha(
+    reference_eV: Array, member_energies_eV: Array, *, warn_clamped: bool = True
+) -> Calibration:
     """α of a committee of K > 3 members from n structures kept apart.
 
     Parameters
     ----------
     reference_eV: (n,) true energies
     member_energies_eV: (n, K) predictions
+    warn_clamped: warn if the estimate of α² is negative
 
     Raises
     ------
@@ -100,7 +103,7 @@ def calibration_alpha(reference_eV: Array, member_energies_eV: Array) -> Calibra
     ratio = float(np.mean((y - members.mean(axis=1)) ** 2 / variance))
     squared = -1.0 / k + (k - 3) / (k - 1) * ratio
     clamped = squared < 0
-    if clamped:
+    if clamped and warn_clamped:
         warn(
             f"calibration: α² = {squared:.3g} is negative and is set to 0: the members spread far "
             "more than they err, so their spread says nothing of the error; refit them on "
@@ -128,8 +131,10 @@ def scores(
     error = (y - members.mean(axis=1)) / counts
     spread = members.std(axis=1, ddof=1) / counts
     table = []
-    for group in ["all", *dict.fromkeys(groups)]:
-        chosen = np.ones(len(y), bool) if group == "all" else labels == group
+    whole = np.ones(len(y), bool)
+    # the whole comes first; a group of that name would be another
+    selections = [("all", whole), *((g, labels == g) for g in dict.fromkeys(groups))]
+    for group, chosen in selections:
         with np.errstate(divide="ignore", invalid="ignore"):
             z = error[chosen] / spread[chosen]
         table.append(

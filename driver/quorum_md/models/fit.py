@@ -30,9 +30,9 @@ from .density import DensityNet, DensityPotential, export
 from .fit_data import (
     Batch,
     Structure,
+    atomic_references,
     batches,
     check_frames,
-    reference_energies,
     split,
     structure,
     symbols,
@@ -47,6 +47,12 @@ Array = npt.NDArray[np.float64]
 # keys of the file's metadata
 FIT_KEY = "quorum:fit"
 REPORT_KEY = "quorum:held_out"
+
+# rounding of an energy per atom that a file may have
+ROUNDING_MAX_EV = 1e-4
+
+# structures kept apart below which α is a rough figure
+CALIBRATION_MIN = 20
 
 # weight of a rare group over a common one, at most
 GROUP_WEIGHT_MAX = 20.0
@@ -139,6 +145,13 @@ class FitResult:
         ]
         return "\n".join(lines)
 
+    @property
+    def dtype(self) -> str:
+        """Precision of the file: single, unless energies per atom are so large (all-electron
+        references) that their rounding in it would show."""
+        largest = max(map(abs, self.potential.reference_eV))
+        return "float32" if largest * np.finfo(np.float32).eps < ROUNDING_MAX_EV else "float64"
+
     def notes(self) -> dict[str, Any]:
         """Options, sizes, versions and errors, as they go into the file and its provenance."""
         return {
@@ -176,7 +189,7 @@ class FitResult:
             },
         )
         with quiet_metatomic():
-            model = export(self.potential, self.atomic_types, metadata)
+            model = export(self.potential, self.atomic_types, metadata, self.dtype)
         save(model, path)
 
 
@@ -277,7 +290,7 @@ def _fit(
             f"fit: {', '.join(symbols(sorted(unknown)))} occurs only in structures kept apart; "
             "give more structures with it or another --held-out file"
         )
-    reference_eV = reference_energies([pool[k] for k in training], atomic_types)
+    reference_eV = atomic_references([pool[k] for k in training], atomic_types)
     structures = [structure(a, atomic_types, reference_eV, options.cutoff_A) for a in pool]
 
     rng = np.random.default_rng(seeds[1])
@@ -373,12 +386,24 @@ def _judge(
         labels += [groups[k] for k in batch.indices]
     y, v, n = np.concatenate(truth), np.concatenate(energies), np.concatenate(counts)
     square = np.concatenate(squares)
-    alpha = calibration_alpha(y, v).alpha
+    calibration = calibration_alpha(y, v, warn_clamped=False)
+    alpha = calibration.alpha
+    if calibration.clamped:
+        warn(
+            f"fit: α from {len(y)} structures kept apart is negative, so the spread of the members "
+            "is left as it is, not calibrated; give more structures"
+        )
+        alpha = 1.0
+    elif len(y) < CALIBRATION_MIN:
+        warn(
+            f"fit: α rests on {len(y)} structures kept apart (a rough figure below "
+            f"{CALIBRATION_MIN}); give more structures, or `quorum calibrate` with others"
+        )
     table: list[Score] = scores(y, rescaled(v, alpha), n, labels)
     names = np.array(labels, dtype=object)
     report = []
-    for score in table:
-        chosen = np.ones(len(y), bool) if score.group == "all" else names == score.group
+    for number, score in enumerate(table):
+        chosen = np.ones(len(y), bool) if number == 0 else names == score.group
         force = float(np.sqrt(square[chosen].sum() / (3 * n[chosen].sum())))
         report.append(
             GroupReport(score.group, score.n, score.rmse_meV, force, score.spread_meV, score.rms_z)

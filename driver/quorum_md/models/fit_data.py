@@ -22,6 +22,7 @@ from ase.data import chemical_symbols
 from ..errors import QuorumError
 from .basis import L_MAX, radial_basis, repulsion, repulsion_tables, spherical_harmonics
 from .frames import groups_of, read_frames
+from .potential import check_cell
 
 Array = npt.NDArray[np.float64]
 Index = npt.NDArray[np.int64]
@@ -93,8 +94,7 @@ def check_frames(frames: Sequence[Atoms], n_members: int) -> None:
         for name, value in numbers.items():
             if not np.isfinite(np.asarray(value, dtype=float)).all():
                 raise QuorumError(f"{where}: its {name} is not finite; remove the structure")
-        if np.any(atoms.pbc) and abs(atoms.cell.volume) < 1e-12:
-            raise QuorumError(f"{where} is periodic, but its cell has no volume; set the cell")
+        check_cell(atoms, where)
     if len(frames) < 2 * n_members:
         raise QuorumError(
             f"fit: {len(frames)} structures are too few for {n_members} members on different "
@@ -120,7 +120,7 @@ def split(
     return [i for i in range(len(groups)) if i not in kept], sorted(kept)
 
 
-def reference_energies(frames: Sequence[Atoms], atomic_types: Sequence[int]) -> Array:
+def atomic_references(frames: Sequence[Atoms], atomic_types: Sequence[int]) -> Array:
     """(S,) energies per element in eV: least squares over energies per atom; elements that the
     data cannot tell apart get the smallest solution."""
     counts = np.array([[np.sum(a.numbers == z) for z in atomic_types] for a in frames], dtype=float)

@@ -73,5 +73,5 @@ def reference_energies(
 
 
 def groups_of(frames: Sequence[Atoms]) -> list[str]:
-    """``config_type`` of each frame, "all structures" where there is none."""
+    """``config_type`` of each frame, "ungrouped" where there is none."""
     return [str(a.info.get("config_type", "ungrouped")) for a in frames]

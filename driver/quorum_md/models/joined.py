@@ -79,6 +79,7 @@ class JoinedPotential(Potential):
         self.species = tuple(sorted(common, key=atomic_numbers.__getitem__))
         self.interaction_range_A = max(p.interaction_range_A for p in parts)
         self.name = " + ".join(p.name for p in parts)
+        self.has_virial = all(p.has_virial for p in parts)
 
     def forward(
         self, structures: Sequence[Atoms], gradients: bool, centers: Sequence[Any] | None
@@ -108,7 +109,7 @@ class ShiftedPotential(Potential):
         self.inner, self._table = inner, offsets_table(offsets_eV)
         self.species, self.n_members = inner.species, inner.n_members
         self.interaction_range_A, self.name = inner.interaction_range_A, inner.name
-        self.weighting = inner.weighting
+        self.weighting, self.has_virial = inner.weighting, inner.has_virial
 
     def forward(
         self, structures: Sequence[Atoms], gradients: bool, centers: Sequence[Any] | None

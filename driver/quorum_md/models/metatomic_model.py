@@ -41,7 +41,7 @@ from metatomic.torch import (
 
 from ..errors import QuorumError, warn
 from .baseline import WeightedBaseline
-from .potential import Evaluation, Potential
+from .potential import DATA, Evaluation, Potential
 from .probe import BASELINE_OUTPUT, check_gradient, probe
 from .systems import Batch, Neighbours
 
@@ -191,7 +191,9 @@ class MetatomicPotential(Potential):
         extensions: str | Path | None = None,
     ):
         self.path = Path(path)
-        self.name = str(path)
+        # a shipped model by its name, not by where the package lies
+        self.name = self.path.stem if self.path.parent == DATA else str(path)
+        self._arguments = (path, device, dtype, extensions)
         model = load_file(self.path, extensions)
         capabilities = model.capabilities()
         self.metadata = model.metadata()
@@ -253,6 +255,10 @@ class MetatomicPotential(Potential):
                 f"{self.name}: its energy differs from the mean of its energy_ensemble by "
                 f"{facts.mean_offset_eV:.3g} eV per atom; the mean of the members is used"
             )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled as what it was loaded from: other processes load the file again."""
+        return MetatomicPotential, self._arguments
 
     @property
     def cutoffs_A(self) -> tuple[float, ...]:

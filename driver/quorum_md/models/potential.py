@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import QuorumError
+from ..errors import QuorumError, warn
 from .baseline import WeightedBaseline
 
 if TYPE_CHECKING:
@@ -70,6 +70,31 @@ class Prediction:
         return float(np.std(self.member_energies_eV, ddof=1))
 
 
+# Å; below it a cell is an accident, and searching its neighbours would not end
+LEAST_HEIGHT_A = 0.5
+
+
+def check_cell(atoms: Atoms, where: str) -> None:
+    """Raise QuorumError unless the periodic directions of a structure span something."""
+    cell, periodic = np.asarray(atoms.cell), np.asarray(atoms.pbc)
+    if not np.isfinite(cell).all():
+        raise QuorumError(f"{where}: the cell is not finite; check the file or the run")
+    if not periodic.any():
+        return
+    vectors = cell[periodic]
+    gram = vectors @ vectors.T
+    flat = np.linalg.det(gram) <= 1e-10 * np.prod(np.diag(gram))
+    # heights within what the periodic vectors span
+    heights = np.zeros(1) if flat else 1 / np.sqrt(np.diag(np.linalg.inv(gram)))
+    if heights.min() < LEAST_HEIGHT_A:
+        letters = "".join("TF"[int(not p)] for p in periodic)
+        raise QuorumError(
+            f"{where}: periodic directions {letters}, but the cell is flat or shorter than "
+            f"{LEAST_HEIGHT_A} Å along them; expected independent vectors in Å; set the cell, or "
+            "pbc to false"
+        )
+
+
 class Evaluation(ABC):
     """Energies of S structures in M columns, and gradients of their linear combinations."""
 
@@ -95,6 +120,7 @@ class Potential(ABC):
         infinite if unknown
     weighting: the weighted baseline in use (the last column is then the baseline), or None
     name: for messages
+    has_virial: whether it gives virials (some ASE calculators do not)
     """
 
     species: tuple[str, ...]
@@ -102,6 +128,8 @@ class Potential(ABC):
     interaction_range_A: float
     weighting: WeightedBaseline | None = None
     name: str
+    has_virial: bool = True
+    _offsets_seen: bool = False
 
     @abstractmethod
     def forward(
@@ -122,14 +150,7 @@ class Potential(ABC):
                     f"{where}: position of atom {bad[0]} is {atoms.positions[bad[0]]}; "
                     "expected finite numbers; check the file or the time step of the run"
                 )
-            cell = np.asarray(atoms.cell)
-            if not np.isfinite(cell).all():
-                raise QuorumError(f"{where}: the cell is not finite; check the file or the run")
-            if all(atoms.pbc) and abs(np.linalg.det(cell)) < 1e-12:
-                raise QuorumError(
-                    f"{where}: periodic in three directions, but the cell has no volume; "
-                    "set the cell, or pbc to false"
-                )
+            check_cell(atoms, where)
             unknown = sorted(set(atoms.get_chemical_symbols()) - known) if known else []
             if unknown:
                 raise QuorumError(
@@ -178,9 +199,20 @@ class Potential(ABC):
                 f"{self.name}: forces of selected centers are not defined with a weighted "
                 "baseline, whose mixing depends on the whole structure; evaluate all atoms"
             )
+        if (virial or member_virials) and not self.has_virial:
+            raise QuorumError(
+                f"{self.name} gives no stress, so no virial; use a calculator with stress, or "
+                "keep the cell fixed"
+            )
         evaluation = self.forward(structures, wants_mean or wants_members, selections)
 
         columns = evaluation.energies_eV
+        bad = np.flatnonzero(~np.isfinite(columns).all(axis=1))
+        if bad.size:
+            raise QuorumError(
+                f"structure {bad[0]}: the energy of {self.name} is not a finite number; two atoms "
+                "may be in the same place, or the run may have blown up: check the structure"
+            )
         mixing: Array | None = None
         if self.weighting is None:
             members = columns
@@ -189,6 +221,8 @@ class Potential(ABC):
         else:
             members = self.weighting.members(columns)
             energies, cotangents, mixing = self.weighting.drive(columns)
+            if selections is None:
+                self._check_offsets(structures, members.mean(axis=1) - columns[:, -1])
             if selections is not None:
                 energies = np.full_like(energies, np.nan)
                 mixing = np.full_like(mixing, np.nan)
@@ -233,6 +267,20 @@ class Potential(ABC):
                 )
             )
         return predictions
+
+    def _check_offsets(self, structures: Sequence[Atoms], difference_eV: Array) -> None:
+        """Warn once if committee and baseline have different zeros of energy."""
+        per_atom = float(np.abs(difference_eV / [len(a) for a in structures]).max())
+        if per_atom > 1.0 and not self._offsets_seen:
+            self._offsets_seen = True
+            warn(
+                f"{self.name}: committee and baseline differ by {per_atom:.1f} eV per atom: their "
+                "zeros of energy are not aligned, and the mixing would switch these; give offsets "
+                "(`quorum baseline --align`, or offsets_eV=)"
+            )
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Potential:
+        return self  # nothing in it changes but caches
 
     def calculator(self) -> Calculator:
         """This potential as an ASE calculator: see `quorum_md.models.ase_calculator`."""
@@ -318,8 +366,6 @@ def load_potential(
     else:
         potential = _load_one(source, device, dtype, extensions)
     if potential.n_members == 1:
-        from ..errors import warn
-
         warn(
             f"{potential.name} is a single model: it has no model error; make a committee of "
             "several with `quorum committee` or train one with an energy ensemble"

@@ -3,8 +3,9 @@
 Files declare their interaction range wrongly: a PET model with one message-passing layer and a
 cutoff of 5 Å declares 5 Å and reaches 10. Domain decomposition and local Monte Carlo would then be
 wrong without a sign. So: take the gradient of one atom's energy with respect to all positions in a
-long rod of atoms; the farthest atom with a non-zero gradient tells how many hops of the cutoff the
-model makes. A gradient without a path through the model is exactly zero, so no tolerance is needed.
+long rod of atoms, once with each element at its end; the farthest atom with a non-zero gradient
+tells how many hops of the cutoff the model makes. A gradient without a path through the model is
+exactly zero, so no tolerance is needed. A declaration longer than what was seen is believed.
 
 Also measured: the number of members (it is in no header), whether energies per atom are available,
 whether ``selected_atoms`` is honoured, and whether the energy is the mean of the members.
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 
 BASELINE_OUTPUT = "energy/baseline"  # members are in energy_ensemble, the baseline here
 
-FORMAT = 2  # raise when the meaning of a fact changes
+FORMAT = 3  # raise when the meaning of a fact changes
 LONGEST_HOPS = 8  # a model that reaches farther than this many cutoffs counts as unlimited
 
 
@@ -61,6 +62,9 @@ def probe(model: MetatomicPotential) -> Facts:
     except (OSError, ValueError, TypeError):
         pass  # no cache, or one of another version: measure
     facts = _measure(model)
+    if not facts.per_atom:
+        # a failure that may be of the moment (memory, an extension): ask again next time
+        return facts
     try:
         cached.parent.mkdir(parents=True, exist_ok=True)
         temporary = cached.with_suffix(f".{os.getpid()}")
@@ -202,37 +206,52 @@ def _covering_range(reach_A: float, cutoffs_A: tuple[float, ...], hops: int) -> 
 
 
 def _range(model: MetatomicPotential, names: list[str]) -> float:
-    """Range that covers every atom seen to matter, infinite if it has no end."""
+    """Range that covers every atom seen to matter, and the declaration; infinite if unlimited."""
+    declared = model.declared_range_A
     cutoff = model.cutoff_A
-    if cutoff == 0.0:
-        return 0.0
+    if cutoff == 0.0:  # no neighbour list: whatever it reads, it reads from the positions
+        length = 2 * declared + 10.0
+        reach = _reach(model, names, length)
+        return math.inf if reach > 0.8 * length else max(declared, reach)
     hops = 2
     while hops <= LONGEST_HOPS:
         # one cutoff of atoms beyond the hops in question
-        atoms = rod(model.species, (hops + 1) * cutoff)
-        with torch.enable_grad():
-            batch = model.batch([atoms], gradients=True)
-            target = torch.zeros((), device=model.device)
-            for block in model.run(batch, names, True, None).values():
-                atom = block.samples.names.index("atom")
-                row = int(torch.nonzero(block.samples.values[:, atom] == 0)[0, 0])
-                # the columns weighted unequally, so that nothing cancels
-                weights = torch.linspace(1.0, 2.0, block.values.shape[-1], device=model.device)
-                target = target + (block.values[row] * weights).sum()
-            if not target.requires_grad:
-                return 0.0
-            grads = torch.autograd.grad(target, batch.leaves(), allow_unused=True)
+        reach = _reach(model, names, (hops + 1) * cutoff)
+        if reach <= hops * cutoff:
+            return max(declared, _covering_range(reach, model.cutoffs_A, hops))
+        hops *= 2
+    return math.inf
+
+
+def _reach(model: MetatomicPotential, names: list[str], length_A: float) -> float:
+    """Largest distance of an atom that matters to the first of a rod, over all elements there."""
+    rods = [rod(model.species, length_A, seed) for seed in range(len(model.species))]
+    for atoms, symbol in zip(rods, model.species, strict=True):
+        atoms.symbols[0] = symbol
+    with torch.enable_grad():
+        batch = model.batch(rods, gradients=True)
+        target = torch.zeros((), device=model.device)
+        for block in model.run(batch, names, True, None).values():
+            atom = block.samples.names.index("atom")
+            rows = torch.nonzero(block.samples.values[:, atom] == 0)[:, 0]
+            # the columns weighted unequally, so that nothing cancels
+            weights = torch.linspace(1.0, 2.0, block.values.shape[-1], device=model.device)
+            target = target + (block.values[rows] * weights).sum()
+        if not target.requires_grad:
+            return 0.0
+        grads = torch.autograd.grad(target, batch.leaves(), allow_unused=True)
+    edges = list(grads[2 * len(rods) :])
+    reach = 0.0
+    for s, atoms in enumerate(rods):
         touched = torch.zeros(len(atoms), dtype=torch.bool, device=model.device)
-        if grads[0] is not None:
-            touched |= (grads[0] != 0).any(dim=1)
-        for (_, labels), grad in zip(batch.edges[0], grads[2:], strict=True):
+        if grads[s] is not None:
+            touched |= (grads[s] != 0).any(dim=1)
+        for _, labels in batch.edges[s]:
+            grad = edges.pop(0)
             if grad is not None:
                 hit = labels[(grad.reshape(-1, 3) != 0).any(dim=1)]
                 touched[hit[:, 0].long()] = True
                 touched[hit[:, 1].long()] = True
         distance = np.linalg.norm(atoms.positions - atoms.positions[0], axis=1)
-        reach = float(distance[touched.cpu().numpy()].max(initial=0.0))
-        if reach <= hops * cutoff:
-            return _covering_range(reach, model.cutoffs_A, hops)
-        hops *= 2
-    return math.inf
+        reach = max(reach, float(distance[touched.cpu().numpy()].max(initial=0.0)))
+    return reach
