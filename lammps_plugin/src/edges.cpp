@@ -1,0 +1,174 @@
+// The two layouts of edges.h.
+
+#include "edges.h"
+
+#include <cmath>
+#include <unordered_map>
+#include <unordered_set>
+
+namespace quorum {
+
+namespace {
+
+void difference(const AtomsView &atoms, int i, int j, double *r)
+{
+  for (int d = 0; d < 3; d++) r[d] = atoms.x_A[j][d] - atoms.x_A[i][d];
+}
+
+double square(const double *r)
+{
+  return r[0] * r[0] + r[1] * r[1] + r[2] * r[2];
+}
+
+void append(Layout &layout, const AtomsView &atoms, int i)
+{
+  layout.atom.push_back(i);
+  layout.cluster.atomic_numbers.push_back(atoms.atomic_number[i]);
+  for (int d = 0; d < 3; d++) layout.cluster.positions_A.push_back(atoms.x_A[i][d]);
+}
+
+Layout local_atoms(const AtomsView &atoms, std::vector<int> &index, size_t n_requests)
+{
+  Layout layout;
+  layout.cluster.edges.resize(n_requests);
+  for (int i = 0; i < atoms.n_local; i++) {
+    if (atoms.atomic_number[i] == 0) continue;
+    index[i] = int(layout.atom.size());
+    append(layout, atoms, i);
+  }
+  layout.cluster.n_centers = int(layout.atom.size());
+  return layout;
+}
+
+// Inverse of the box: rows of fractional coordinates, by cofactors.
+std::array<double, 9> inverse(const std::array<double, 9> &h)
+{
+  std::array<double, 9> m{};
+  const double det = h[0] * (h[4] * h[8] - h[5] * h[7]) - h[1] * (h[3] * h[8] - h[5] * h[6]) +
+      h[2] * (h[3] * h[7] - h[4] * h[6]);
+  for (int i = 0; i < 3; i++)
+    for (int j = 0; j < 3; j++) {
+      const int a = (j + 1) % 3, b = (j + 2) % 3, c = (i + 1) % 3, d = (i + 2) % 3;
+      m[3 * i + j] = (h[3 * a + c] * h[3 * b + d] - h[3 * a + d] * h[3 * b + c]) / det;
+    }
+  return m;
+}
+
+// An undirected edge: two atoms of the cluster and the shift of the second.
+struct Key {
+  int first, second;
+  std::array<int, 3> shift;
+  bool operator==(const Key &o) const
+  {
+    return first == o.first && second == o.second && shift == o.shift;
+  }
+};
+
+struct KeyHash {
+  size_t operator()(const Key &k) const
+  {
+    size_t h = size_t(k.first);
+    for (const int v : {k.second, k.shift[0], k.shift[1], k.shift[2]})
+      h = (h ^ size_t(unsigned(v))) * 0x9E3779B97F4A7C15ULL;
+    return h ^ (h >> 29);
+  }
+};
+
+}    // namespace
+
+void EdgeList::add(int first, int second, const std::array<int, 3> &shift, const double *vector_A)
+{
+  samples.insert(samples.end(), {first, second, shift[0], shift[1], shift[2]});
+  vectors_A.insert(vectors_A.end(), vector_A, vector_A + 3);
+}
+
+Layout ghosts_as_atoms(const AtomsView &atoms, const std::vector<Request> &requests)
+{
+  std::vector<int> index(atoms.n_all, -1);
+  Layout layout = local_atoms(atoms, index, requests.size());
+  for (int k = 0; k < atoms.n_lists; k++) {
+    const int i = atoms.ilist[k];
+    if (i >= atoms.n_local || index[i] < 0) continue;
+    for (int n = 0; n < atoms.numneigh[i]; n++) {
+      const int j = atoms.firstneigh[i][n] & NEIGHMASK;
+      if (atoms.atomic_number[j] == 0) continue;
+      double r[3];
+      difference(atoms, i, j, r);
+      const double r2 = square(r);
+      for (size_t l = 0; l < requests.size(); l++) {
+        if (r2 >= requests[l].cutoff_A * requests[l].cutoff_A) continue;
+        // of a local pair the list has both directions, of a pair with a ghost one
+        if (!requests[l].full && j < atoms.n_local && j < i) continue;
+        if (index[j] < 0) {
+          index[j] = int(layout.atom.size());
+          append(layout, atoms, j);
+        }
+        layout.cluster.edges[l].add(index[i], index[j], {0, 0, 0}, r);
+      }
+    }
+  }
+  return layout;
+}
+
+Layout folded(const AtomsView &atoms, const Box &box, const std::vector<Request> &requests)
+{
+  std::vector<int> index(atoms.n_all, -1);    // of the atom itself or the image that stands for it
+  Layout layout = local_atoms(atoms, index, requests.size());
+  for (int d = 0; d < 3; d++) {
+    layout.cluster.periodic[d] = box.periodic[d];
+    if (box.periodic[d])
+      for (int e = 0; e < 3; e++) layout.cluster.cell_A[3 * d + e] = box.vectors_A[3 * d + e];
+  }
+  std::unordered_map<LAMMPS_NS::tagint, int> of_tag;
+  for (int c = 0; c < layout.cluster.n_centers; c++) of_tag[atoms.tag[layout.atom[c]]] = c;
+
+  // the shift of every atom against the image that stands for it is a whole number of boxes
+  const auto inv = inverse(box.vectors_A);
+  std::vector<std::array<int, 3>> shift(atoms.n_all, {0, 0, 0});
+  auto place = [&](int j) {
+    if (index[j] >= 0) return;
+    const auto [entry, fresh] = of_tag.try_emplace(atoms.tag[j], int(layout.atom.size()));
+    index[j] = entry->second;
+    if (fresh) return append(layout, atoms, j);
+    double r[3];
+    difference(atoms, layout.atom[index[j]], j, r);
+    for (int d = 0; d < 3; d++)
+      shift[j][d] = int(std::lround(r[0] * inv[d] + r[1] * inv[3 + d] + r[2] * inv[6 + d]));
+  };
+
+  std::vector<std::unordered_set<Key, KeyHash>> seen(requests.size());
+  for (int k = 0; k < atoms.n_lists; k++) {
+    const int i = atoms.ilist[k];
+    if (atoms.atomic_number[i] == 0) continue;
+    for (int n = 0; n < atoms.numneigh[i]; n++) {
+      const int j = atoms.firstneigh[i][n] & NEIGHMASK;
+      if (atoms.atomic_number[j] == 0) continue;
+      double r[3];
+      difference(atoms, i, j, r);
+      const double r2 = square(r);
+      for (size_t l = 0; l < requests.size(); l++) {
+        if (r2 >= requests[l].cutoff_A * requests[l].cutoff_A) continue;
+        place(i);
+        place(j);
+        // every pair is met from both ends, and with several images of both: one stands for all
+        Key key{index[i], index[j], {}};
+        std::array<int, 3> back{};
+        for (int d = 0; d < 3; d++) {
+          key.shift[d] = shift[j][d] - shift[i][d];
+          back[d] = -key.shift[d];
+        }
+        const double reverse[3] = {-r[0], -r[1], -r[2]};
+        const bool turned =
+            key.first > key.second || (key.first == key.second && back > key.shift);
+        const Key canonical = turned ? Key{key.second, key.first, back} : key;
+        if (!seen[l].insert(canonical).second) continue;
+        auto &edges = layout.cluster.edges[l];
+        edges.add(key.first, key.second, key.shift, r);
+        if (requests[l].full) edges.add(key.second, key.first, back, reverse);
+      }
+    }
+  }
+  return layout;
+}
+
+}    // namespace quorum

@@ -1,0 +1,46 @@
+// From LAMMPS's atoms and neighbour lists to the atoms and edges of a model.
+
+#ifndef QUORUM_EDGES_H
+#define QUORUM_EDGES_H
+
+#include "evaluator.h"
+#include "lmptype.h"
+
+#include <vector>
+
+namespace quorum {
+
+// Atoms of one rank: local ones first, then ghosts; and the lists of LAMMPS.
+struct AtomsView {
+  int n_local = 0;
+  int n_all = 0;
+  const double *const *x_A = nullptr;
+  const LAMMPS_NS::tagint *tag = nullptr;
+  std::vector<int> atomic_number;    // 0: not an atom of this pair style
+  int n_lists = 0;                   // atoms with a list: inum, or inum + gnum
+  const int *ilist = nullptr;
+  const int *numneigh = nullptr;
+  int *const *firstneigh = nullptr;
+};
+
+struct Box {
+  std::array<double, 9> vectors_A{};    // row per vector
+  std::array<bool, 3> periodic{};
+};
+
+struct Layout {
+  Cluster cluster;
+  std::vector<int> atom;    // per atom of the cluster, the index LAMMPS gives it
+};
+
+// Ghosts are atoms like others, in open space; edges of local atoms only. For models whose energies
+// need no more than the edges of their own atom.
+Layout ghosts_as_atoms(const AtomsView &atoms, const std::vector<Request> &requests);
+
+// Images of one atom are one atom, edges carry cell shifts, and both directions of every edge are
+// decided at once. For models that pass messages or read positions through the shifts.
+Layout folded(const AtomsView &atoms, const Box &box, const std::vector<Request> &requests);
+
+}    // namespace quorum
+
+#endif
