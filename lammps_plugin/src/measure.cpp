@@ -97,8 +97,9 @@ std::vector<double> unequal_weights(int n)
   return weights;
 }
 
-double measure_range(Evaluator &model, const std::vector<double> &cutoffs_A)
+double measure_range(Evaluator &model, const std::vector<double> &cutoffs_A, bool &reads_positions)
 {
+  reads_positions = false;
   const auto &info = model.info();
   const double cutoff = *std::max_element(cutoffs_A.begin(), cutoffs_A.end());
   for (int hops = 2; hops <= LONGEST_HOPS; hops *= 2) {
@@ -112,8 +113,10 @@ double measure_range(Evaluator &model, const std::vector<double> &cutoffs_A)
     const auto &g = gradient.positions_eV_A;
     // a gradient without a path through the model is exactly zero, so no tolerance is needed
     for (size_t i = 0; i < g.size() / 3; i++)
-      if (g[3 * i] != 0.0 || g[3 * i + 1] != 0.0 || g[3 * i + 2] != 0.0)
+      if (g[3 * i] != 0.0 || g[3 * i + 1] != 0.0 || g[3 * i + 2] != 0.0) {
+        reads_positions = true;
         reach = std::max(reach, distance_from_first(cluster, int(i)));
+      }
     for (size_t l = 0; l < gradient.edges_eV_A.size(); l++) {
       const auto &e = gradient.edges_eV_A[l];
       const auto &samples = cluster.edges[l].samples;
@@ -223,7 +226,7 @@ Facts measure(Evaluator &model)
   if (cutoffs.empty())
     facts.range_A = 0.0;
   else if (std::isfinite(info.declared_range_A))
-    facts.range_A = measure_range(model, cutoffs);
+    facts.range_A = measure_range(model, cutoffs, facts.reads_positions);
   if (info.has_extensions) check_gradient(model);
   return facts;
 }

@@ -17,6 +17,7 @@ struct Facts {
   double range_A = 0.0;             // atoms farther away do not matter; infinite if no end was found
   bool honours_selection = false;
   bool local_lists_suffice = false;    // energies of centers need only the edges of centers
+  bool reads_positions = true;         // not only the vectors of edges
 };
 
 // Throws std::runtime_error if the model does not run, or if its backward is not its gradient.

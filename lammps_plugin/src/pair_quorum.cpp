@@ -11,6 +11,7 @@
 #include "memory.h"
 #include "neigh_list.h"
 #include "neighbor.h"
+#include "platform.h"
 #include "update.h"
 
 #include <algorithm>
@@ -70,6 +71,18 @@ static int local_rank(int fallback)
   return fallback;
 }
 
+// As LAMMPS finds potentials; then the models that come with the package, by name.
+static std::string find_model(const std::string &name)
+{
+  const auto found = utils::get_potential_file_path(name);
+  if (!found.empty()) return found;
+#ifdef QUORUM_DATA_FOLDER
+  const auto shipped = std::string(QUORUM_DATA_FOLDER) + "/" + name + ".pt";
+  if (name.find('/') == std::string::npos && platform::file_is_readable(shipped)) return shipped;
+#endif
+  return name;
+}
+
 void PairQuorum::settings(int narg, char **arg)
 {
   if (narg < 1)
@@ -85,8 +98,7 @@ void PairQuorum::settings(int narg, char **arg)
 
   options_ = quorum::Options();
   options_.file = arg[0];
-  const auto found = utils::get_potential_file_path(options_.file);
-  if (!found.empty()) options_.file = found;
+  options_.file = find_model(options_.file);
   options_.local_rank = local_rank(comm->me);
   for (int k = 1; k < narg; k += 2) {
     const std::string key = arg[k];
@@ -343,10 +355,6 @@ void PairQuorum::take_gradient(const quorum::Gradient &gradient)
 // Half of the virial of every edge to either end; the ghosts' part goes home by LAMMPS.
 void PairQuorum::tally_atom_virials(const quorum::Gradient &gradient)
 {
-  for (const double g : gradient.positions_eV_A)
-    if (g != 0.0)
-      error->one(FLERR, "pair_style quorum: {} reads positions instead of distances, so that its "
-                 "virial cannot be told apart by atoms; leave out stress/atom", options_.file);
   const int pairs[6][2] = {{0, 0}, {1, 1}, {2, 2}, {0, 1}, {0, 2}, {1, 2}};
   for (size_t l = 0; l < gradient.edges_eV_A.size(); l++) {
     const auto &list = layout_.cluster.edges[l];
@@ -369,6 +377,9 @@ void PairQuorum::compute(int eflag, int vflag)
   if (ghostneigh && comm->get_comm_cutoff() < facts_.range_A)
     error->all(FLERR, "pair_style quorum: ghosts reach {} Angstrom, but {} needs {}; raise "
                "comm_modify cutoff", comm->get_comm_cutoff(), options_.file, facts_.range_A);
+  if (vflag_atom && facts_.reads_positions)
+    error->all(FLERR, "pair_style quorum: {} reads positions instead of distances, so that its "
+               "virial cannot be told apart by atoms; leave out stress/atom", options_.file);
   if (int(spread_.size()) < atom->nmax) spread_.resize(atom->nmax);
   build_layout();
 

@@ -142,6 +142,16 @@ static mts::Module load(const Options &options)
   }
 }
 
+// As in Python: floating point numbers only. The C++ interface converts tables of indices as well.
+static void convert(mts::Module &module, torch::Dtype dtype)
+{
+  std::vector<std::pair<torch::Tensor, torch::Tensor>> others;
+  for (const auto &buffer : module.buffers())
+    if (!buffer.is_floating_point()) others.emplace_back(buffer, buffer.clone());
+  module.to(dtype);
+  for (auto &[buffer, values] : others) buffer.set_data(values);
+}
+
 TorchModel::TorchModel(const Options &options) : module_(load(options))
 {
   info_.has_extensions = declares_extensions(options.file);
@@ -154,7 +164,8 @@ TorchModel::TorchModel(const Options &options) : module_(load(options))
     throw std::runtime_error("dtype: got " + dtype + "; expected float32 or float64");
   dtype_ = dtype == "float32" ? torch::kFloat32 : torch::kFloat64;
   info_.single_precision = dtype_ == torch::kFloat32;
-  module_.to(device_, dtype_);
+  if (device_.is_cuda()) module_.to(device_);
+  if (dtype != capabilities->dtype()) convert(module_, dtype_);
   module_.eval();
 
   for (const auto z : capabilities->atomic_types) info_.atomic_numbers.push_back(int(z));

@@ -38,6 +38,7 @@ NEEDED = {
     "metatensor-torch": "pip install metatensor-torch",
     "metatensor-core": "pip install metatensor-core",
 }
+DATA = Path(__file__).resolve().parents[1] / "data"  # models that come with the package
 MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
 
 
@@ -83,7 +84,7 @@ def build_folder() -> Path:
         digest.update(f"{name} {installed_version(name)}\n".encode())
     # run paths into the environment are part of the libraries
     digest.update(f"{sysconfig.get_platform()} {sys.implementation.cache_tag}\n".encode())
-    digest.update(sysconfig.get_path("purelib").encode())
+    digest.update(f"{sysconfig.get_path('purelib')} {DATA}".encode())
     home = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
     return Path(home) / "quorum-md" / f"lammps-{digest.hexdigest()[:24]}"
 
@@ -198,6 +199,7 @@ def commands(tools: Toolchain, folder: Path) -> list[list[str]]:
         *common,
         "-DLAMMPS_SMALLBIG",
         f'-DQUORUM_LAMMPS_VERSION="{tools.lammps_date}"',
+        f'-DQUORUM_DATA_FOLDER="{DATA}"',
         *(f"-I{include}" for include in tools.lammps_includes),
         *PLUGIN_SOURCES,
         "-ldl",
