@@ -1,11 +1,14 @@
 """Everything that can be wrong ends with one line that says what to do, and with no hang."""
 
 import shutil
+import subprocess
+from dataclasses import replace
 
 import pytest
 
 from lammps_structures import structures
 from lammps_tools import environment, run_lammps, write_data
+from quorum_md.engines import lammps_plugin
 
 SCRIPT = """
 units {units}
@@ -45,7 +48,7 @@ CASES = {
         ["reads positions", "leave out stress/atom"],
     ),
     "ghosts": (
-        {"model": "two hops", "after": "comm_modify mode multi"},
+        {"model": "two hops", "after": "neighbor 1 multi\ncomm_modify mode multi"},
         ["one ghost cutoff for all atoms", "comm_modify mode single"],
     ),
 }
@@ -76,10 +79,9 @@ def test_one_line_and_no_hang(case, model_files, tmp_path):
 def test_plugin_of_another_lammps_is_refused(model_files, tmp_path):
     plugins = tmp_path / "plugins"
     shutil.copytree(environment()["LAMMPS_PLUGIN_PATH"], plugins)
-    library = plugins / "quorumplugin.so"
-    code = library.read_bytes()
-    assert b"22 Jul 2025" in code
-    library.write_bytes(code.replace(b"22 Jul 2025", b"21 Jun 2024"))
+    tools = replace(lammps_plugin.toolchain(), lammps_date="21 Jun 2024")
+    command = lammps_plugin.commands(tools, plugins)[0]
+    subprocess.run([*command, "-O0"], cwd=lammps_plugin.source_folder(), check=True)
     run = run_lammps(fill(tmp_path, model_files), tmp_path, 2, check=False, plugins=plugins)
     assert run.code != 0 and len(run.errors) == 1, run.output
     assert "built for LAMMPS 20240621, but this is LAMMPS 20250722" in run.errors[0]
