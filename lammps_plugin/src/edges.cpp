@@ -40,6 +40,20 @@ Layout local_atoms(const AtomsView &atoms, std::vector<int> &index, size_t n_req
   return layout;
 }
 
+// Room for all pairs of the lists of LAMMPS, which a skin makes a little longer than ours.
+void reserve(Layout &layout, const AtomsView &atoms)
+{
+  size_t n = 0;
+  for (int k = 0; k < atoms.n_lists; k++) n += size_t(atoms.numneigh[atoms.ilist[k]]);
+  for (auto &list : layout.cluster.edges) {
+    list.samples.reserve(5 * n);
+    list.vectors_A.reserve(3 * n);
+  }
+  layout.atom.reserve(atoms.n_all);
+  layout.cluster.atomic_numbers.reserve(atoms.n_all);
+  layout.cluster.positions_A.reserve(3 * size_t(atoms.n_all));
+}
+
 // Inverse of the box: rows of fractional coordinates, by cofactors.
 std::array<double, 9> inverse(const std::array<double, 9> &h)
 {
@@ -86,6 +100,7 @@ Layout ghosts_as_atoms(const AtomsView &atoms, const std::vector<Request> &reque
 {
   std::vector<int> index(atoms.n_all, -1);
   Layout layout = local_atoms(atoms, index, requests.size());
+  reserve(layout, atoms);
   for (int k = 0; k < atoms.n_lists; k++) {
     const int i = atoms.ilist[k];
     if (i >= atoms.n_local || index[i] < 0) continue;
@@ -114,6 +129,7 @@ Layout folded(const AtomsView &atoms, const Box &box, const std::vector<Request>
 {
   std::vector<int> index(atoms.n_all, -1);    // of the atom itself or the image that stands for it
   Layout layout = local_atoms(atoms, index, requests.size());
+  reserve(layout, atoms);
   for (int d = 0; d < 3; d++) {
     layout.cluster.periodic[d] = box.periodic[d];
     if (box.periodic[d])

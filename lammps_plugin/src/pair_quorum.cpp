@@ -374,9 +374,10 @@ void PairQuorum::tally_atom_virials(const quorum::Gradient &gradient)
 void PairQuorum::compute(int eflag, int vflag)
 {
   ev_init(eflag, vflag);
-  if (ghostneigh && comm->get_comm_cutoff() < facts_.range_A)
+  const double needed = facts_.range_A + neighbor->skin;
+  if (ghostneigh && comm->get_comm_cutoff() < needed - 1e-9)
     error->all(FLERR, "pair_style quorum: ghosts reach {} Angstrom, but {} needs {}; raise "
-               "comm_modify cutoff", comm->get_comm_cutoff(), options_.file, facts_.range_A);
+               "comm_modify cutoff", comm->get_comm_cutoff(), options_.file, needed);
   if (vflag_atom && facts_.reads_positions)
     error->all(FLERR, "pair_style quorum: {} reads positions instead of distances, so that its "
                "virial cannot be told apart by atoms; leave out stress/atom", options_.file);

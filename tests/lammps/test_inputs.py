@@ -1,12 +1,14 @@
 """The inputs to copy run as they are, and give numbers that make sense."""
 
-import shutil
+import os
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from lammps_tools import run_lammps
+from ipi_tools import finish, read_properties, start
+from lammps_tools import environment, run_lammps
 
 INPUTS = Path(__file__).parents[2] / "inputs" / "lammps"
 
@@ -26,3 +28,33 @@ def test_input(name, tmp_path):
     else:
         assert table["Volume"][0] != table["Volume"][1]
         assert 3.1 < table["v_lattice_A"][1] < 3.4
+
+
+def test_client_of_ipi(tmp_path):
+    """i-PI moves, two ranks of LAMMPS give forces; both write the same potential energies."""
+    address = f"quorum-test-{os.getpid()}"
+    for name in ("ipi.xml", "in.ipi", "start.data", "start.xyz"):
+        text = (INPUTS / name).read_text().replace("quorum-lammps", address)
+        (tmp_path / name).write_text(text.replace("> 1000 <", "> 5 <").replace("'10'", "'1'"))
+    environment()  # builds the plugin before i-PI waits
+    server = start(tmp_path, "i-pi", "ipi.xml")
+    socket = Path(f"/tmp/ipi_{address}")
+    try:
+        for _ in range(600):
+            if socket.exists() or server.poll() is not None:
+                break
+            time.sleep(0.05)
+        script = (tmp_path / "in.ipi").read_text()
+        client = run_lammps(script, tmp_path, 2, check=False)
+        code, out, err = finish(server)
+    finally:
+        server.kill()
+        socket.unlink(missing_ok=True)
+    assert code == 0, out + err
+    assert "Got EXIT message from i-PI" in client.output, client.output
+    rows = [line.split() for line in client.output.splitlines()]
+    pe = [float(r[1]) for r in rows if len(r) == 34 and r[0].isdigit()]
+    ours = read_properties(tmp_path / "simulation.out")["potential"]
+    assert len(ours) == 6
+    # fix ipi has rounded conversion factors of its own
+    np.testing.assert_allclose(ours, pe[-6:], rtol=1e-6)
