@@ -252,33 +252,15 @@ void PairQuorum::build_layout()
   layout_.cluster.select = facts_.honours_selection;
 }
 
-PairQuorum::Drive PairQuorum::drive(const std::vector<double> &local_totals_eV) const
+quorum::Drive PairQuorum::drive(const std::vector<double> &local_totals_eV) const
 {
-  Drive how;
-  const double k = n_members_;
-  if (!model_->info().has_baseline) {
-    how.cotangents.assign(facts_.n_columns, 1.0 / k);
-    return how;
-  }
+  const auto &info = model_->info();
+  if (!info.has_baseline) return quorum::mean_of_members(n_members_);
   // the mixing depends on energies of the whole system: those of all ranks
   std::vector<double> totals(local_totals_eV.size());
   MPI_Allreduce(local_totals_eV.data(), totals.data(), int(totals.size()), MPI_DOUBLE, MPI_SUM,
                 world);
-  double mean = 0.0, variance = 0.0;
-  for (int m = 0; m < n_members_; m++) mean += totals[m] / k;
-  if (n_members_ > 1)
-    for (int m = 0; m < n_members_; m++)
-      variance += (totals[m] - mean) * (totals[m] - mean) / (k - 1.0);
-  const double sigma2 = model_->info().sigma_eV * model_->info().sigma_eV;
-  const double sum2 = sigma2 + variance;
-  how.mixing = sigma2 / sum2;
-  // dU/dV_m of U = V_b + w (mean - V_b), where w depends on the members through their variance
-  const double slope =
-      n_members_ > 1 ? 2.0 * (mean - totals.back()) * sigma2 / (sum2 * sum2 * (k - 1.0)) : 0.0;
-  for (int m = 0; m < n_members_; m++)
-    how.cotangents.push_back(how.mixing / k - slope * (totals[m] - mean));
-  how.cotangents.push_back(1.0 - how.mixing);
-  return how;
+  return quorum::weighted_baseline(totals, info.sigma_eV);
 }
 
 double PairQuorum::driving_energy(const double *row_eV, double mixing) const
@@ -291,7 +273,7 @@ double PairQuorum::driving_energy(const double *row_eV, double mixing) const
 }
 
 // Energies and spread of the local atoms.
-void PairQuorum::take_rows(const std::vector<double> &rows_eV, const Drive &how)
+void PairQuorum::take_rows(const std::vector<double> &rows_eV, const quorum::Drive &how)
 {
   const int n_columns = facts_.n_columns;
   std::fill(spread_.begin(), spread_.end(), 0.0);

@@ -4,6 +4,7 @@
 #ifndef LMP_PAIR_QUORUM_H
 #define LMP_PAIR_QUORUM_H
 
+#include "drive.h"
 #include "edges.h"
 #include "evaluator.h"
 #include "measure.h"
@@ -30,18 +31,12 @@ class PairQuorum : public Pair {
   void *extract_peratom(const char *name, int &ncol) override;
 
  private:
-  // How the columns of energies combine to the energy that drives.
-  struct Drive {
-    std::vector<double> cotangents;    // per column
-    double mixing = 1.0;               // w of a weighted baseline
-  };
-
   template <class Work> void together(Work &&work);
   void load();
   void allocate();
   void build_layout();
-  Drive drive(const std::vector<double> &local_totals_eV) const;
-  void take_rows(const std::vector<double> &rows_eV, const Drive &how);
+  quorum::Drive drive(const std::vector<double> &local_totals_eV) const;
+  void take_rows(const std::vector<double> &rows_eV, const quorum::Drive &how);
   void take_gradient(const quorum::Gradient &gradient);
   void tally_atom_virials(const quorum::Gradient &gradient);
   double driving_energy(const double *row_eV, double mixing) const;

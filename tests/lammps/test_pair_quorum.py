@@ -43,8 +43,12 @@ def compare(run, tables, names, cases, potential, units):
         np.testing.assert_allclose(dump[:, 4], spread, atol=1e-10 * scale)
 
 
-@pytest.mark.parametrize("ranks", [1, 2, 4])
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize(
+    ("model", "ranks"),
+    [(m, r) for m in MODELS for r in (1, 2)]
+    + [("two hops", 4), ("weighted baseline", 4)]
+    + [pytest.param(m, 4, marks=pytest.mark.slow) for m in (*MODELS[:2], *MODELS[3:5])],
+)
 def test_equals_python(model_files, model, ranks, tmp_path):
     path, species = model_files[model]
     cases = structures(species)

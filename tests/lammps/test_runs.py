@@ -74,8 +74,11 @@ run 0
         assert total == pytest.approx(got[name][0], rel=1e-9, abs=1e-6)
 
 
-@pytest.mark.parametrize("model", ["two hops", "two hops through positions", "weighted baseline"])
-def test_long_way_on_several_ranks(model_files, model, tmp_path):
+@pytest.mark.parametrize(
+    ("model", "ranks"),
+    [("two hops", 4), ("two hops through positions", 2), ("weighted baseline", 2)],
+)
+def test_long_way_on_several_ranks(model_files, model, ranks, tmp_path):
     """Atoms migrate and lists age: energy is conserved, and the end agrees with Python."""
     script, atoms, path = head(tmp_path, model_files, model)
     _, species = model_files[model]
@@ -88,7 +91,7 @@ thermo 50
 run 200
 write_dump all custom end.dump id type x y z modify format float %.17g
 """
-    run = run_lammps(script, tmp_path, 4)
+    run = run_lammps(script, tmp_path, ranks)
     got = run.thermo()
     drift = np.abs(got["TotEng"] - got["TotEng"][0]).max() / len(atoms)
     assert drift < (1e-3 if model == "weighted baseline" else 2e-4)  # its cutoff has a step
