@@ -116,7 +116,6 @@ def single_point(
 clear
 units {units}
 atom_style atomic
-box tilt large
 read_data {data}
 pair_style quorum {model} {keywords}
 pair_coeff * * {elements}

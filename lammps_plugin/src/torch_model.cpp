@@ -39,6 +39,16 @@ static std::string reason(const std::exception &failure)
   return text.substr(0, text.find('\n'));
 }
 
+// Warnings of torch and metatomic to their own developers would reach the user's screen from every
+// rank; what matters of them is measured (wrong gradients) or an error.
+class Quiet {
+  struct Silence : c10::WarningHandler {
+    void process(const c10::Warning &) override {}
+  };
+  Silence silence_;
+  c10::WarningUtils::WarningHandlerGuard guard_{&silence_};
+};
+
 static std::string find_extensions(const Options &options)
 {
   namespace fs = std::filesystem;
@@ -267,6 +277,7 @@ torch::Tensor TorchModel::rows_of_centers(const mts::TensorBlock &block, int n_c
 
 const std::vector<double> &TorchModel::forward(const Cluster &cluster, bool gradients)
 {
+  const Quiet quiet;
   try {
     torch::AutoGradMode mode(gradients);
     auto one = system(cluster, gradients);
@@ -303,6 +314,7 @@ const Gradient &TorchModel::gradient(const std::vector<double> &cotangents)
   gradient_.cell_eV_A.fill(0.0);
   gradient_.edges_eV_A.assign(lists_.size(), {});
   if (!totals_.defined() || !totals_.requires_grad()) return gradient_;
+  const Quiet quiet;
   try {
     const auto weights = doubles(cotangents, {int64_t(cotangents.size())}).to(device_);
     const auto grads = torch::autograd::grad({totals_}, leaves_, {weights}, c10::nullopt, false,
@@ -325,6 +337,7 @@ const Gradient &TorchModel::gradient(const std::vector<double> &cotangents)
 
 extern "C" quorum::Evaluator *quorum_open_model(const quorum::Options &options, std::string &error)
 {
+  const quorum::Quiet quiet;
   try {
     return new quorum::TorchModel(options);
   } catch (const std::exception &failure) {
