@@ -5,6 +5,7 @@
 // and edge vectors, which covers models that read any of them.
 
 #include "evaluator.h"
+#include "extension_gradients.h"
 
 #include <caffe2/serialize/inline_container.h>
 #include <metatensor/torch.hpp>
@@ -164,6 +165,7 @@ static void convert(mts::Module &module, torch::Dtype dtype)
 
 TorchModel::TorchModel(const Options &options) : module_(load(options))
 {
+  register_extension_gradients();
   info_.has_extensions = declares_extensions(options.file);
   const auto capabilities =
       module_.run_method("capabilities").toCustomClass<mta::ModelCapabilitiesHolder>();

