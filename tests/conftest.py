@@ -8,8 +8,6 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-LJ_SCALES = [0.8, 0.9, 1.0, 1.1, 1.2]
-
 
 @pytest.fixture(scope="session", autouse=True)
 def own_cache(tmp_path_factory):
@@ -20,7 +18,7 @@ def own_cache(tmp_path_factory):
 @pytest.fixture(scope="session")
 def lj_file(tmp_path_factory):
     """Lennard-Jones committee of 5 for Ar in (Å, eV): σ = 3 Å, ε = 0.1 eV, cutoff 6.5 Å."""
-    from toy_models import LennardJones, export
+    from toy_models import LJ_SCALES, LennardJones, export
 
     path = tmp_path_factory.mktemp("models") / "lj.pt"
     return export(LennardJones(3.0, 0.1, 6.5, LJ_SCALES), path, [18], 6.5)
@@ -30,7 +28,7 @@ def lj_file(tmp_path_factory):
 def lj_atomic_units_file(tmp_path_factory):
     """The same committee in (Bohr, Hartree)."""
     from quorum_md.units import BOHR_A, HARTREE_EV
-    from toy_models import LennardJones, export
+    from toy_models import LJ_SCALES, LennardJones, export
 
     path = tmp_path_factory.mktemp("models") / "lj_au.pt"
     module = LennardJones(3.0 / BOHR_A, 0.1 / HARTREE_EV, 6.5 / BOHR_A, LJ_SCALES)

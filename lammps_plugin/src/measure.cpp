@@ -23,8 +23,9 @@ double uniform(std::mt19937 &engine, double lo, double hi)
   return lo + (hi - lo) * (double(engine()) / 4294967296.0);
 }
 
-// Three atoms abreast along x at distances of a dense solid, in no symmetric arrangement.
-Cluster rod(const ModelInfo &info, double length_A)
+// Three atoms abreast along x at distances of a dense solid, in no symmetric arrangement; the
+// element of the first is given, those of the others are drawn.
+Cluster rod(const ModelInfo &info, double length_A, size_t first_element = 0)
 {
   std::mt19937 engine(4711);
   const double corner[3][3] = {{0.0, 0.0, 0.0}, {0.7, 1.5, 0.0}, {1.3, 0.75, 1.35}};
@@ -38,6 +39,7 @@ Cluster rod(const ModelInfo &info, double length_A)
       cluster.positions_A.push_back(1.2 * (c[1] + uniform(engine, -0.1, 0.1)));
       cluster.positions_A.push_back(1.2 * (c[2] + uniform(engine, -0.1, 0.1)));
     }
+  cluster.atomic_numbers[0] = info.atomic_numbers[first_element];
   cluster.n_centers = 3 * n;
   return cluster;
 }
@@ -97,35 +99,46 @@ std::vector<double> unequal_weights(int n)
   return weights;
 }
 
+// Largest distance of an atom that matters to the first one of a rod.
+double reach_of(Evaluator &model, Cluster cluster, bool &reads_positions)
+{
+  const int n = cluster.n_centers;
+  cluster.n_centers = 1;
+  find_edges(cluster, model.info(), n);
+  model.forward(cluster, true);
+  const auto &gradient = model.gradient(unequal_weights(model.n_columns()));
+  double reach = 0.0;
+  const auto &g = gradient.positions_eV_A;
+  // a gradient without a path through the model is exactly zero, so no tolerance is needed
+  for (size_t i = 0; i < g.size() / 3; i++)
+    if (g[3 * i] != 0.0 || g[3 * i + 1] != 0.0 || g[3 * i + 2] != 0.0) {
+      reads_positions = true;
+      reach = std::max(reach, distance_from_first(cluster, int(i)));
+    }
+  for (size_t l = 0; l < gradient.edges_eV_A.size(); l++) {
+    const auto &e = gradient.edges_eV_A[l];
+    const auto &samples = cluster.edges[l].samples;
+    for (size_t k = 0; k < e.size() / 3; k++)
+      if (e[3 * k] != 0.0 || e[3 * k + 1] != 0.0 || e[3 * k + 2] != 0.0)
+        for (int end = 0; end < 2; end++)
+          reach = std::max(reach, distance_from_first(cluster, samples[5 * k + end]));
+  }
+  return reach;
+}
+
+// Over all elements as centers, and never below what the file declares.
 double measure_range(Evaluator &model, const std::vector<double> &cutoffs_A, bool &reads_positions)
 {
   reads_positions = false;
   const auto &info = model.info();
   const double cutoff = *std::max_element(cutoffs_A.begin(), cutoffs_A.end());
   for (int hops = 2; hops <= LONGEST_HOPS; hops *= 2) {
-    auto cluster = rod(info, (hops + 1) * cutoff / 1.2);
-    const int n = cluster.n_centers;
-    cluster.n_centers = 1;
-    find_edges(cluster, info, n);
-    model.forward(cluster, true);
-    const auto &gradient = model.gradient(unequal_weights(model.n_columns()));
     double reach = 0.0;
-    const auto &g = gradient.positions_eV_A;
-    // a gradient without a path through the model is exactly zero, so no tolerance is needed
-    for (size_t i = 0; i < g.size() / 3; i++)
-      if (g[3 * i] != 0.0 || g[3 * i + 1] != 0.0 || g[3 * i + 2] != 0.0) {
-        reads_positions = true;
-        reach = std::max(reach, distance_from_first(cluster, int(i)));
-      }
-    for (size_t l = 0; l < gradient.edges_eV_A.size(); l++) {
-      const auto &e = gradient.edges_eV_A[l];
-      const auto &samples = cluster.edges[l].samples;
-      for (size_t k = 0; k < e.size() / 3; k++)
-        if (e[3 * k] != 0.0 || e[3 * k + 1] != 0.0 || e[3 * k + 2] != 0.0)
-          for (int end = 0; end < 2; end++)
-            reach = std::max(reach, distance_from_first(cluster, samples[5 * k + end]));
-    }
-    if (reach <= hops * cutoff) return covering_range(reach, cutoffs_A, hops);
+    for (size_t element = 0; element < info.atomic_numbers.size(); element++)
+      reach = std::max(
+          reach, reach_of(model, rod(info, (hops + 1) * cutoff / 1.2, element), reads_positions));
+    if (reach <= hops * cutoff)
+      return std::max(info.declared_range_A, covering_range(reach, cutoffs_A, hops));
   }
   return std::numeric_limits<double>::infinity();
 }

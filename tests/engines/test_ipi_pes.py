@@ -258,12 +258,6 @@ def test_what_i_pi_sends_is_checked(anything, crystal):
         model.compute([cell + np.inf], [positions])
 
 
-@pytest.mark.parametrize("values", [{"energy_eV": np.nan}, {"force_eV_A": np.inf}])
-def test_what_the_model_returns_is_checked(anything, crystal, values):
-    with pytest.raises(QuorumError, match=r"m\.pt: energy or forces are not finite"):
-        anything(**values).compute(*[[x] for x in as_ipi(crystal)])
-
-
 def test_species_that_the_model_does_not_know(tmp_path, lj_file):
     write(tmp_path / "t.xyz", Atoms("ArKr", [(0, 0, 0), (3, 3, 3)]))
     with pytest.raises(QuorumError, match=r"species Kr not in .*lj\.pt, which knows Ar"):

@@ -312,8 +312,8 @@ def test_a_run_that_blows_up_ends(tmp_path, threaded):
     code, _, err = run(tmp_path, "i-pi", "input.xml")
     assert code == 2 and "Traceback" not in err, err
     assert err == (
-        "error: model.pt: energy or forces are not finite for the structure that i-PI sent; look "
-        "for atoms on top of each other, and shorten the time step\n"
+        "error: model.pt: energy or forces are not finite for structure 0; look for atoms on top "
+        "of each other and, in dynamics, shorten the time step\n"
     )
     steps, members = read_members(tmp_path / "simulation.committee_pot_0")
     assert len(steps) > 2 and np.isfinite(members).all()

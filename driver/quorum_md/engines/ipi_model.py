@@ -156,11 +156,6 @@ class IpiModel:
 
     def _reply(self, prediction: Any) -> Reply:
         forces = np.asarray(prediction.forces_eV_A, dtype=float)
-        if not (np.isfinite(prediction.energy_eV) and np.isfinite(forces).all()):
-            raise QuorumError(
-                f"{self.options.model}: energy or forces are not finite for the structure that "
-                "i-PI sent; look for atoms on top of each other, and shorten the time step"
-            )
         return Reply(
             float(prediction.energy_eV) / HARTREE_EV,
             forces * (BOHR_A / HARTREE_EV),

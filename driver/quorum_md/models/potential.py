@@ -207,12 +207,7 @@ class Potential(ABC):
         evaluation = self.forward(structures, wants_mean or wants_members, selections)
 
         columns = evaluation.energies_eV
-        bad = np.flatnonzero(~np.isfinite(columns).all(axis=1))
-        if bad.size:
-            raise QuorumError(
-                f"structure {bad[0]}: the energy of {self.name} is not a finite number; two atoms "
-                "may be in the same place, or the run may have blown up: check the structure"
-            )
+        self._check_finite(np.array([np.isfinite(row).all() for row in columns]))
         mixing: Array | None = None
         if self.weighting is None:
             members = columns
@@ -228,6 +223,8 @@ class Potential(ABC):
                 mixing = np.full_like(mixing, np.nan)
 
         mean_forces, mean_virials = evaluation.gradient(cotangents) if wants_mean else (None, None)
+        if mean_forces is not None:
+            self._check_finite(np.array([np.isfinite(f).all() for f in mean_forces]))
         per_member = []
         if wants_members:
             for k in range(self.n_members):
@@ -267,6 +264,14 @@ class Potential(ABC):
                 )
             )
         return predictions
+
+    def _check_finite(self, fine: npt.NDArray[np.bool_]) -> None:
+        bad = np.flatnonzero(~fine)
+        if bad.size:
+            raise QuorumError(
+                f"{self.name}: energy or forces are not finite for structure {bad[0]}; look for "
+                "atoms on top of each other and, in dynamics, shorten the time step"
+            )
 
     def _check_offsets(self, structures: Sequence[Atoms], difference_eV: Array) -> None:
         """Warn once if committee and baseline have different zeros of energy."""
