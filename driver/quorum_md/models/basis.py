@@ -7,12 +7,13 @@ from collections.abc import Sequence
 import torch
 from ase.data import covalent_radii
 
+from ..units import COULOMB_EV_A
+
 # highest angular momentum; the harmonics below are written out to this order
 L_MAX = 3
 
-# e²/(4πε₀) in eV Å (CODATA 2018) and the length of the universal screening function of Ziegler,
-# Biersack and Littmark, "The Stopping and Range of Ions in Solids" (1985)
-COULOMB_EV_A = 14.399645478
+# length of the universal screening function of Ziegler, Biersack and Littmark, "The Stopping and
+# Range of Ions in Solids" (1985)
 ZBL_LENGTH_A = 0.46850
 # where the repulsion starts to be switched off and where it ends, in units of the sum of the
 # covalent radii: just below the shortest distances of melts far above melting
