@@ -201,3 +201,18 @@ def test_check_reports_in_json(lj_atomic_units_file, argon, tmp_path, capsys):
     assert main(arguments) == 0
     text = capsys.readouterr().out
     assert "bohr, hartree" in text and "members" in text
+
+
+def test_check_warns_of_forces_that_are_no_gradient(lj_file, argon, tmp_path, monkeypatch, capsys):
+    import ase.io
+
+    from quorum_md.models import check
+
+    right = check.finite_difference_forces
+    monkeypatch.setattr(check, "finite_difference_forces", lambda *a: right(*a) + 0.01)
+    ase.io.write(tmp_path / "a.extxyz", argon)
+    assert main(["check", str(lj_file), str(tmp_path / "a.extxyz")]) == 0
+    assert "not its gradient" in capsys.readouterr().err
+    monkeypatch.undo()
+    assert main(["check", str(lj_file), str(tmp_path / "a.extxyz")]) == 0
+    assert "not its gradient" not in capsys.readouterr().err

@@ -2,6 +2,9 @@
 
 import argparse
 
+# above what differences of a smooth energy in double precision leave
+FORCE_ERROR_MAX_EV_A = 1e-3
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the subcommand."""
@@ -21,6 +24,7 @@ def run(args: argparse.Namespace) -> None:
     import json
     import math
 
+    from ..errors import warn
     from ..models import load_potential
     from ..models.check import check_model
     from ..models.committee import finite_range
@@ -36,6 +40,12 @@ def run(args: argparse.Namespace) -> None:
     if potential.dtype != "float64":
         exact = MetatomicPotential(path, args.device, "float64", args.extensions)
     report = check_model(potential, exact, atoms)
+    if report.max_force_error_eV_A > FORCE_ERROR_MAX_EV_A:
+        warn(
+            f"{potential.name}: forces differ by {report.max_force_error_eV_A:.2g} eV/Å from "
+            "finite differences of the energy: they are not its gradient, or the energy has a kink "
+            "at its cutoff; find out which before you run dynamics with it"
+        )
     if args.json:
         print(json.dumps(report.as_json(), indent=1))
         return
