@@ -4,19 +4,20 @@ Nothing here guesses: an array of the wrong shape or a kT that cannot be in eV i
 """
 
 import math
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import QuorumError
-from ..units import BOLTZMANN_EV_K
+from .inputs import finite, thermal_energy
+from .weights import FrameWeights, known_weights
 
 Array = NDArray[np.float64]
 
 METHODS = ("cumulant", "direct")
-_LARGEST_KT_EV = 10.0  # 116 000 K: a larger number is a temperature in K or an energy in meV
-_SMALLEST_KT_EV = 1e-7  # 1 mK
+CHUNK_FRAMES = 8192  # frames worked on at a time: a few MB whatever the length of the run
 # var(V)/kT² is a configurational heat capacity: ½ for one harmonic oscillator
 _SMALLEST_HEAT_CAPACITY = 1e-3
 
@@ -26,60 +27,54 @@ class Ensemble:
     """What a run says about its committee.
 
     Attributes:
-        reduced: (n, K + 1) h = (V − V_ref)/kT of the K members and, last, of their mean, with the
-            weighted mean over frames subtracted (a constant in an energy has no consequence).
-        weights: (n,) normalised weights of the frames.
+        energies_eV: (n, K) of the members.
+        driving_eV: (n,) of the potential that drove the run.
+        offset_eV: (K + 1,) weighted mean of V − V_ref of the members and, last, of their mean.
+        weights: normalised weights of the frames.
         kT_eV: thermal energy.
-        uniform: all weights are equal.
+        driven_by_mean: whether V_ref is the mean of the members.
     """
 
-    reduced: Array
-    weights: Array
+    energies_eV: Array
+    driving_eV: Array
+    offset_eV: Array
+    weights: FrameWeights
     kT_eV: float
-    uniform: bool
+    driven_by_mean: bool
 
     @property
     def n_members(self) -> int:
         """K."""
-        return self.reduced.shape[1] - 1
+        return self.energies_eV.shape[1]
+
+    @property
+    def n_frames(self) -> int:
+        """n."""
+        return self.energies_eV.shape[0]
+
+    def reduced(self, rows: slice) -> Array:
+        """(c, K + 1) h = (V − V_ref)/kT of the K members and, last, of their mean, without its
+        weighted mean over the frames (a constant in an energy has no consequence)."""
+        h = differences(self.energies_eV[rows], self.driving_eV[rows])
+        h -= self.offset_eV
+        if self.driven_by_mean:
+            h[:, -1] = 0.0  # exactly
+        h /= self.kT_eV
+        return h
 
 
-def finite(name: str, values: ArrayLike, axes: str) -> Array:
-    """`values` as an array of finite numbers with at least the axes that `axes` names."""
-    try:
-        array = np.asarray(values, dtype=float)
-    except (TypeError, ValueError) as error:
-        raise QuorumError(f"{name}: expected an array {axes} of numbers, got {values!r:.60}") from (
-            error
-        )
-    if not np.isfinite(array).all():
-        where = tuple(int(k) for k in np.argwhere(~np.isfinite(array))[0])
-        count = int((~np.isfinite(array)).sum())
-        raise QuorumError(
-            f"{name}: {count} value(s) are not finite, the first at index {where}; expected finite "
-            "numbers, leave these frames out"
-        )
-    return array
+def differences(energies: Array, driving: Array) -> Array:
+    """(n, K + 1) V − V_ref of the members and their mean; no digits of the energies are lost."""
+    result = np.empty((len(energies), energies.shape[1] + 1))
+    np.subtract(energies, driving[:, None], out=result[:, :-1])
+    result[:, -1] = result[:, :-1].mean(axis=1)
+    return result
 
 
-def thermal_energy(kT_eV: float) -> float:
-    """A kT that can be in eV."""
-    try:
-        value = float(kT_eV)
-    except (TypeError, ValueError):
-        value = math.nan
-    if not value > 0 or math.isinf(value):
-        raise QuorumError(
-            f"kT_eV: got {kT_eV!r}, expected a positive thermal energy in eV "
-            "(0.025852 at 300 K; quorum_md.units.thermal_energy_eV converts)"
-        )
-    if not _SMALLEST_KT_EV <= value <= _LARGEST_KT_EV:
-        raise QuorumError(
-            f"kT_eV: got {value:g}, that is {value / BOLTZMANN_EV_K:.3g} K; expected eV "
-            "(0.025852 at 300 K), not K, meV or another unit; "
-            "quorum_md.units.thermal_energy_eV converts"
-        )
-    return value
+def chunks(n_frames: int, size: int) -> Iterator[slice]:
+    """Slices of at most `size` frames."""
+    for start in range(0, n_frames, size):
+        yield slice(start, min(start + size, n_frames))
 
 
 def check_method(method: str, order: int) -> None:
@@ -94,7 +89,7 @@ def ensemble(
     member_energies_eV: ArrayLike,
     kT_eV: float,
     reference: str | int | ArrayLike,
-    weights: ArrayLike | None,
+    weights: ArrayLike | FrameWeights | None,
 ) -> Ensemble:
     """Member energies (n, K), the potential that drove the run and frame weights as h and w."""
     kT = thermal_energy(kT_eV)
@@ -121,15 +116,18 @@ def ensemble(
             "whose members differ"
         )
     driving = reference_energies(energies, reference)
-    frame_weights, uniform = normalised_weights(weights, n_frames)
-    # differences of nearly equal energies first, then the mean: no digits are lost
-    differences = energies - driving[:, None]
-    differences = np.column_stack([differences, differences.mean(axis=1)])
-    differences -= frame_weights @ differences
-    if isinstance(reference, str):
-        differences[:, -1] = 0.0  # exactly: the mean drove the run
-    _plausible(kT, driving, differences, frame_weights)
-    return Ensemble(differences / kT, frame_weights, kT, uniform)
+    frame_weights = normalised_weights(weights, n_frames)
+    w = frame_weights.values
+    pilot = differences(energies[:1], driving[:1])[0]
+    offset, squares = np.zeros(n_members + 1), np.zeros(n_members + 1)
+    for rows in chunks(n_frames, CHUNK_FRAMES):
+        change = differences(energies[rows], driving[rows]) - pilot
+        offset += w[rows] @ change
+        squares += w[rows] @ change**2
+    # as sampled: weights may leave a frame or two
+    plausible_kT(kT, float(driving.var()), float((squares - offset**2).max()))
+    by_mean = isinstance(reference, str)
+    return Ensemble(energies, driving, pilot + offset, frame_weights, kT, by_mean)
 
 
 def reference_energies(energies: Array, reference: str | int | ArrayLike) -> Array:
@@ -144,12 +142,7 @@ def reference_energies(energies: Array, reference: str | int | ArrayLike) -> Arr
         mean: Array = energies.mean(axis=1)
         return mean
     if np.ndim(reference) == 0:
-        index = int(np.asarray(reference))
-        if index != np.asarray(reference) or not 0 <= index < n_members:
-            raise QuorumError(
-                f"reference: got {reference!r}, expected the index of a member, 0 … {n_members - 1}"
-            )
-        return energies[:, index]
+        return energies[:, check_reference_index(reference, n_members)]
     array = finite("reference", reference, "(frames,)")
     if array.shape != (n_frames,):
         raise QuorumError(
@@ -159,11 +152,22 @@ def reference_energies(energies: Array, reference: str | int | ArrayLike) -> Arr
     return array
 
 
-def normalised_weights(weights: ArrayLike | None, n_frames: int) -> tuple[Array, bool]:
-    """(n,) weights that sum to one, and whether they are all equal."""
+def check_reference_index(reference: ArrayLike, n_members: int) -> int:
+    """The index of a member that exists."""
+    index = int(np.asarray(reference))
+    if index != np.asarray(reference) or not 0 <= index < n_members:
+        raise QuorumError(
+            f"reference: got {reference!r}, expected the index of a member, 0 … {n_members - 1}"
+        )
+    return index
+
+
+def normalised_weights(weights: ArrayLike | FrameWeights | None, n_frames: int) -> FrameWeights:
+    """Weights that sum to one."""
     if weights is None:
-        return np.full(n_frames, 1 / n_frames), True
-    array = finite("weights", weights, "(frames,)")
+        return known_weights(np.full(n_frames, 1 / n_frames))
+    known = weights if isinstance(weights, FrameWeights) else None
+    array = finite("weights", known.values if known is not None else weights, "(frames,)")  # type: ignore[arg-type]
     if array.shape != (n_frames,):
         raise QuorumError(
             f"weights: got shape {array.shape}, expected ({n_frames},): one weight per frame"
@@ -174,7 +178,8 @@ def normalised_weights(weights: ArrayLike | None, n_frames: int) -> tuple[Array,
             f"smallest of {array.min():g} and {int((array > 0).sum())} positive"
         )
     array = array / array.max()
-    return array / array.sum(), bool(np.ptp(array) == 0)
+    array /= array.sum()
+    return known_weights(array) if known is None else replace(known, values=array)
 
 
 def observable_values(name: str, values: ArrayLike, n_frames: int) -> Array:
@@ -194,15 +199,16 @@ def observable_values(name: str, values: ArrayLike, n_frames: int) -> Array:
     return array
 
 
-def _plausible(kT_eV: float, driving: Array, differences: Array, weights: Array) -> None:
+def plausible_kT(kT_eV: float, variance: float, spread: float) -> None:
     """Energies that hardly fluctuate against kT betray a kT in another unit.
 
     Only where the reference fluctuates more than the members differ: a synthetic reference that is
     constant proves nothing.
+
+    Args:
+        variance: of the driving energy, eV².
+        spread: largest variance of V_i − V_ref, eV².
     """
-    mean = weights @ driving
-    variance = float(weights @ (driving - mean) ** 2)
-    spread = float((weights @ differences**2).max())
     heat_capacity = variance / kT_eV**2
     if variance > 9 * spread and 1e-20 < heat_capacity < _SMALLEST_HEAT_CAPACITY:
         raise QuorumError(

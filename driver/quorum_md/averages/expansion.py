@@ -9,19 +9,27 @@ With h_i = (V_i − V_ref)/kT, V_ref the potential that drove the run:
   doi:10.1063/5.0036522
 
 Every estimate is, to first order in the noise, the mean of an influence series over the frames; the
-autocorrelation of that series gives the sampling error of the estimate. Series are kept as means
-over short blocks, which suffices for that and keeps a histogram of 500 bins × 64 members small.
+autocorrelation of that series gives the sampling error of the estimate. Both follow from sums over
+short blocks (`quorum_md.averages.moments`). Where weights are estimated from the frames (MBAR), the
+influence of a frame on the weights of all is part of its influence.
 """
 
-from dataclasses import dataclass
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .checks import Ensemble
-from .timeseries import MAX_BLOCKS, block_length, block_means, variance_of_mean
+from .checks import CHUNK_FRAMES, Ensemble, chunks
+from .moments import Accumulator, Series, Sums, added, joined, state_sums
+from .timeseries import MAX_BLOCKS, block_length, variance_of_mean
+from .weights import FrameWeights
 
 Array = NDArray[np.float64]
+# observable of the frames in a slice: (c, m), or (c, K + 1, m)
+Values = Callable[[slice], Array]
 
 _CHUNK = 1 << 22  # numbers per influence array: 32 MB
 _MANY_COMPONENTS, _FEWER_BLOCKS = 32, 512  # a histogram needs no finer series
@@ -44,6 +52,8 @@ class Estimate:
         sampling_second: (K, m) the same for `second`.
         sampling_reference: (m,) the same for `reference`.
         variance: (m,) variance of the observable over the frames.
+        disagreement: (m,) χ² per degree of freedom of the averages of several runs of one state
+            about their common mean; 0 for a single run.
     """
 
     reference: Array
@@ -55,129 +65,349 @@ class Estimate:
     sampling_second: Array
     sampling_reference: Array
     variance: Array
+    disagreement: Array
+
+
+@dataclass(frozen=True)
+class Moments:
+    """A run and an observable, condensed.
+
+    Attributes:
+        series: sums of every uninterrupted series.
+        by_state: sums over all frames with their weights times those in each of S pooled states.
+        origin: (1 or K + 1, m) what was subtracted from the observable.
+        response, counts: (S, S), (S,) of `FrameWeights`; S = 0 where weights are known.
+    """
+
+    series: Sequence[Series]
+    by_state: Sums
+    origin: Array
+    response: Array
+    counts: Array
+
+    @property
+    def n_frames(self) -> int:
+        """Of all series."""
+        return sum(one.n_frames for one in self.series)
+
+    @property
+    def total(self) -> Sums:
+        """Sums over all frames."""
+        return joined([one.total for one in self.series]).total()
+
+    def means(self, *, direct: bool) -> Array:
+        """(1 or K + 1, m) averages, of each potential if `direct`, else under V_ref."""
+        total = self.total
+        if direct:
+            return np.asarray(self.origin + total.ae[0] / total.e[0, :, None])
+        return np.asarray(self.origin + total.a[0] / total.w[0])
+
+    def standard_errors(self) -> Array:
+        """(1 or K + 1, m) standard deviations over √n, as if frames were independent."""
+        total = self.total
+        variance = total.aa[0] / total.w[0] - (total.a[0] / total.w[0]) ** 2
+        return np.sqrt(np.maximum(variance, 0.0) / self.n_frames)
+
+    def covariances(self) -> Array:
+        """(K + 1, m) cov(a, h)."""
+        total = self.total
+        mean_a, mean_h = total.a[0] / total.w[0], total.h[0] / total.w[0]
+        product: Array = total.ah[0] / total.w[0] - mean_a * mean_h[:, None]
+        return unbias(total) * product
+
+    def linearised(self, gradient: Array, point: Array, value: Array) -> Moments:
+        """The one component value + (a − point)·gradient: (K + 1, m) twice, (K + 1,)."""
+        inner = point - self.origin
+        series = [
+            replace(
+                one,
+                blocks=one.blocks.contracted(gradient, inner),
+                total=one.total.contracted(gradient, inner),
+            )
+            for one in self.series
+        ]
+        by_state = self.by_state.contracted(gradient, inner)
+        return replace(self, series=series, by_state=by_state, origin=value[:, None])
+
+
+def condense(values: Values, run: Ensemble, *, direct: bool) -> Moments:
+    """Sums over blocks of all frames of a run."""
+    frame = run.weights
+    origin = values(slice(0, min(run.n_frames, 64))).mean(axis=0)
+    n_components = origin.shape[-1]
+    many = n_components >= _MANY_COMPONENTS
+    blocks = max(16, (_FEWER_BLOCKS if many else MAX_BLOCKS) // len(frame.lengths))
+    # few components leave room for more frames at a time
+    size = max(256, min(CHUNK_FRAMES, _CHUNK // max(n_components, run.n_members)))
+    series, by_state, start = [], [], 0
+    for n_frames in frame.lengths:
+        length = block_length(n_frames, blocks)
+        sums = Accumulator(n_frames, direct, length)
+        for part in chunks(n_frames, -(-size // length) * length):
+            rows = slice(start + part.start, start + part.stop)
+            w, h, a, states = (
+                frame.values[rows], run.reduced(rows), values(rows) - origin, frame.states[rows]
+            )  # fmt: skip
+            sums.add(w, h, a, states)
+            if states.shape[1]:
+                by_state.append(state_sums(w, h, a, states, direct))
+        series.append(sums.finish())
+        start += n_frames
+    return gathered(series, by_state, np.atleast_2d(origin), frame)
+
+
+def gathered(
+    series: Sequence[Series], by_state: Sequence[Sums], origin: Array, weights: FrameWeights
+) -> Moments:
+    """`Moments` whose exponentials are all on one scale."""
+    top = np.max([one.total.top for one in series], axis=0)
+    same = [replace(one, blocks=one.blocks.at(top), total=one.total.at(top)) for one in series]
+    pooled = added([one.at(top) for one in by_state] or [series[0].total.at(top)])
+    return Moments(same, pooled, origin, weights.response(), weights.counts)
+
+
+def array_values(observable: Array) -> Values:
+    """(n, m) or (n, K + 1, m) as chunks."""
+    return lambda rows: observable[rows]
 
 
 def estimate(
-    observable: Array, run: Ensemble, *, method: str, order: int, curvature: Array | None = None
+    values: Values | Array, run: Ensemble, *, method: str, order: int, n_components: int = 1
 ) -> Estimate:
-    """Reweight (n, m), or (n, K + 1, m) where each member and their mean have an own observable.
+    """Reweight an observable of m components, or one for each member and their mean.
 
-    `curvature` (K + 1, m) is added to the second order: what a function of averages has beyond
-    the expansion of its linear part.
+    Args:
+        values: (n, m), (n, K + 1, m), or a function that gives them for a slice of frames.
+        n_components: m, if it is a function.
     """
-    n_frames, rows = run.reduced.shape
-    n_components = observable.shape[-1]
-    length = block_length(
-        n_frames, MAX_BLOCKS if n_components < _MANY_COMPONENTS else _FEWER_BLOCKS
-    )
-    per_chunk = max(1, _CHUNK // (rows * -(-n_frames // length)))
-    tilt = direct_weights(run) if method == "direct" else None
+    direct = method == "direct"
+    source: Values
+    if isinstance(values, np.ndarray):
+        source, n_components = array_values(values), values.shape[-1]
+    else:
+        source = values
+    n_blocks = _FEWER_BLOCKS if n_components >= _MANY_COMPONENTS else MAX_BLOCKS
+    per_chunk = max(1, _CHUNK // ((run.n_members + 1) * min(n_blocks, run.n_frames)))
     parts = []
     for start in range(0, n_components, per_chunk):
         columns = slice(start, start + per_chunk)
-        extra = 0.0 if curvature is None else curvature[:, columns]
-        parts.append(_chunk(observable[..., columns], run, tilt, order, extra, length))
-    return Estimate(*(np.concatenate(fields, axis=-1) for fields in zip(*parts, strict=True)))
+        moments = condense(_columns(source, columns), run, direct=direct)
+        parts.append(evaluate(moments, method=method, order=order))
+    return together(parts)
 
 
-def direct_weights(run: Ensemble) -> Array:
-    """(n, K + 1) weights w e^{−h}/Σ w e^{−h}, by log-sum-exp."""
-    with np.errstate(divide="ignore"):  # a frame of weight 0 stays at weight 0
-        exponent = np.log(run.weights)[:, None] - run.reduced
-    exponent -= exponent.max(axis=0)
-    weights: Array = np.exp(exponent)
-    weights /= weights.sum(axis=0)
-    return weights
+def _columns(source: Values, columns: slice) -> Values:
+    return lambda rows: source(rows)[..., columns]
 
 
-def effective_samples(run: Ensemble) -> Array:
-    """(K,) (Σw)²/Σw² of the frames reweighted to each member, n e^{−var h} for a Gaussian h."""
-    samples: Array = 1 / (direct_weights(run)[:, :-1] ** 2).sum(axis=0)
-    return samples
-
-
-def unbias(weights: Array) -> float:
-    """n/(n − 1) for equal weights, and its generalisation (covariances have ddof = 1)."""
-    return 1 / (1 - float(weights @ weights))
-
-
-def covariance(values: Array, run: Ensemble) -> Array:
-    """cov(a, h): (n, m) -> (K + 1, m); (n, K + 1, m) -> (K + 1, m), member with member."""
-    deviation = values - np.tensordot(run.weights, values, axes=1)
-    return unbias(run.weights) * _contract(deviation, run.weights[:, None] * run.reduced)
-
-
-def _contract(values: Array, factors: Array) -> Array:
-    """Σ_t values factors: (n, m) or (n, K + 1, m) with (n, K + 1) -> (K + 1, m)."""
-    if values.ndim == 2:
-        product: Array = factors.T @ values
-        return product
-    summed: Array = np.einsum("tk,tkm->km", factors, values)
-    return summed
-
-
-def _block_products(values: Array, factors: Array, length: int) -> Array:
-    """Block means of values × factors, (blocks, K + 1, m), without the (n, K + 1, m) array."""
-    if values.ndim == 3:
-        return block_means(values * factors[:, :, None], length)
-    blocks = len(values) // length
-    left = factors[: blocks * length].reshape(blocks, length, -1).transpose(0, 2, 1)
-    right = values[: blocks * length].reshape(blocks, length, -1)
-    product: Array = left @ right / length
-    return product
-
-
-def _chunk(
-    observable: Array,
-    run: Ensemble,
-    tilt: Array | None,
-    order: int,
-    curvature: Array | float,
-    length: int,
-) -> tuple[Array, ...]:
-    n_frames = len(observable)
-    weights, h = run.weights, run.reduced
-    scale = unbias(weights)
-    plain = np.tensordot(weights, observable, axes=1)  # (m,) or (K + 1, m)
-    deviation = observable - plain
-    delta = h**2
-    delta -= weights @ delta
-    first = -scale * _contract(deviation, weights[:, None] * h)
-    second = 0.5 * scale * _contract(deviation, weights[:, None] * delta) + curvature
-
-    frame = n_frames * weights[:, None]
-    own = deviation if deviation.ndim == 3 else deviation[:, None, :]
-    zeroth = block_means(own * frame[:, :, None], length)  # (blocks, 1 or K + 1, m)
-    h_blocks = block_means(frame * h, length)[:, :, None]
-    square = _block_products(deviation, frame * delta, length)
-    influence_second = 0.5 * scale * square + h_blocks * first
-    if tilt is None:
-        values = plain + first + (second if order == 2 else 0.0)
-        influence = zeroth - scale * _block_products(deviation, frame * h, length)
-        if order == 2:
-            influence = influence + influence_second
-    else:
-        shift = _contract(deviation, tilt)
-        values = plain + shift
-        tilted = n_frames * tilt
-        influence = _block_products(deviation, tilted, length)
-        influence -= block_means(tilted, length)[:, :, None] * shift
-
-    members = influence[:, :-1]
-    centred = members - members.mean(axis=1, keepdims=True)
-    whole = (len(influence) * length) / n_frames  # an unfinished block was left out
-
-    def sampling(series: Array) -> Array:
-        return whole * variance_of_mean(series)
-
-    return (
-        plain if plain.ndim == 1 else plain[-1],
-        values,
-        (plain + first)[:-1] - (plain + first)[-1],
-        second[:-1],
-        sampling(influence),
-        sampling(centred),
-        sampling(influence_second[:, :-1]),
-        sampling(zeroth[:, -1]),
-        scale * np.tensordot(weights, own[:, -1] ** 2, axes=1),
+def together(parts: Sequence[Estimate]) -> Estimate:
+    """Components beside each other."""
+    names = Estimate.__dataclass_fields__
+    return Estimate(
+        **{name: np.concatenate([getattr(p, name) for p in parts], axis=-1) for name in names}
     )
+
+
+def unbias(total: Sums) -> float:
+    """n/(n − 1) for equal weights, and its generalisation (covariances have ddof = 1)."""
+    return 1 / (1 - float(total.ww[0] / total.w[0] ** 2))
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """How much of a run is left for each member.
+
+    Attributes:
+        samples: (K,) (Σw)²/Σw², n e^{−var h} for a Gaussian h.
+        sigma_h: (K,) standard deviation of h.
+        frames: (Σw)²/Σw² of the frames' own weights, n where they are equal.
+        n_runs: uninterrupted series.
+    """
+
+    samples: Array
+    sigma_h: Array
+    frames: float
+    n_runs: int = 1
+
+
+def overlap(run: Ensemble) -> Overlap:
+    """`Overlap` of all frames of a run."""
+    sums = OverlapSums()
+    for rows in chunks(run.n_frames, CHUNK_FRAMES):
+        sums.add(run.weights.values[rows], run.reduced(rows)[:, :-1])
+    return replace(sums.result(), n_runs=len(run.weights.lengths))
+
+
+class OverlapSums:
+    """Sums for `Overlap`, in chunks."""
+
+    def __init__(self) -> None:
+        self._parts: list[Array] = []
+        self._top: Array = np.empty(0)
+        self._sums: Array = np.empty(0)
+
+    def add(self, w: Array, h: Array) -> None:
+        """Weights (c,) and h (c, K) of further frames."""
+        top = (-h).max(axis=0)
+        tilted = w[:, None] * np.exp(-h - top)
+        wh = w[:, None] * h
+        plain = [np.full_like(top, w.sum()), np.full_like(top, w @ w), wh.sum(0), (wh * h).sum(0)]
+        new = np.array([tilted.sum(axis=0), (tilted**2).sum(axis=0), *plain])
+        if not self._sums.size:
+            self._top, self._sums = top, new
+            return
+        highest = np.maximum(top, self._top)
+        for sums, scale in (
+            (self._sums, np.exp(self._top - highest)),
+            (new, np.exp(top - highest)),
+        ):
+            sums[0] *= scale
+            sums[1] *= scale**2
+        self._sums, self._top = self._sums + new, highest
+
+    def rescale(self, factor: float) -> None:
+        """Multiply the weights of all frames so far."""
+        if self._sums.size:
+            self._sums[[0, 2, 4, 5]] *= factor
+            self._sums[[1, 3]] *= factor**2
+
+    def result(self) -> Overlap:
+        """Of all frames so far."""
+        tilted, tilted2, w, ww, wh, whh = self._sums
+        variance = (whh / w - (wh / w) ** 2) / (1 - ww / w**2)
+        left = float(w[0] ** 2 / ww[0])
+        return Overlap(tilted**2 / tilted2, np.sqrt(np.maximum(variance, 0.0)), left)
+
+
+def evaluate(
+    moments: Moments,
+    *,
+    method: str,
+    order: int,
+    curvature: Array | float = 0.0,
+    variance: Array | None = None,
+) -> Estimate:
+    """Averages and squared errors.
+
+    Of a linearised function of averages, `curvature` (K + 1, m) is added to the second order: what
+    it has beyond the expansion of its linear part; and `variance` (m,) is that over the frames.
+    """
+    total, n_frames = moments.total, moments.n_frames
+    scale = unbias(total)
+    mean_w = total.w[0] / n_frames
+    mean_a, mean_h = total.a[0] / total.w[0], total.h[0] / total.w[0]
+    square_h = total.hh[0] / total.w[0] - mean_h**2
+
+    def central(s: Sums) -> tuple[Array, Array, Array]:
+        """Σ w δa, Σ w δa δh and Σ w δa (δh² − ⟨δh²⟩) of every block."""
+        zeroth = s.a - mean_a * s.w[:, None, None]
+        ah = s.ah - mean_a * s.h[:, :, None]
+        ahh = s.ahh - mean_a * s.hh[:, :, None]
+        one = ah - mean_h[:, None] * zeroth
+        two = ahh - 2 * mean_h[:, None] * ah + (mean_h**2 - square_h)[:, None] * zeroth
+        return zeroth, one, two
+
+    _, one, two = (part[0] / total.w[0] for part in central(total))
+    first = -scale * one
+    second = 0.5 * scale * two + curvature
+    tilt = 0.0
+    if method == "direct":
+        tilt = total.ae[0] / total.e[0, :, None]
+
+    def influence(s: Sums, length: int) -> tuple[Array, ...]:
+        """To the values, to the members against each other, to `second` and to ⟨a⟩."""
+        unit = 1 / (mean_w * length)
+        zeroth, c_one, c_two = central(s)
+        of_second = 0.5 * scale * unit * (c_two - two * s.w[:, None, None])
+        of_second += unit * (s.h - mean_h * s.w[:, None])[:, :, None] * first
+        if method == "direct":
+            of_values = (s.ae - tilt * s.e[:, :, None]) * (
+                n_frames / (total.e[0, :, None] * length)
+            )
+        else:
+            of_values = unit * (zeroth - scale * (c_one - one * s.w[:, None, None]))
+            if order == 2:
+                of_values = of_values + of_second
+        members = of_values[:, :-1]
+        against = members - members.mean(axis=1, keepdims=True)
+        return of_values, against, of_second[:, :-1], unit * zeroth[:, -1]
+
+    sampling, centred, of_second, of_mean = squared_errors(moments, influence)
+    plain = np.broadcast_to(moments.origin + mean_a, first.shape)
+    values = plain + first + (second if order == 2 else 0.0)
+    if method == "direct":
+        values = np.broadcast_to(moments.origin, first.shape) + tilt
+    if variance is None:
+        variance = total.aa[0, -1] / total.w[0] - mean_a[-1] ** 2
+    return Estimate(
+        reference=np.array(plain[-1]),
+        values=np.array(values),
+        first=(plain + first)[:-1] - (plain + first)[-1],
+        second=second[:-1],
+        sampling=sampling,
+        sampling_centred=centred,
+        sampling_second=of_second,
+        sampling_reference=of_mean,
+        variance=scale * np.maximum(variance, 0.0),
+        disagreement=_disagreement(moments, mean_a[-1], mean_w),
+    )
+
+
+def _disagreement(moments: Moments, mean: Array, mean_w: float) -> Array:
+    """(m,) χ² per degree of freedom between the series of a pool, see `Estimate`."""
+    if len(moments.series) < 2 or len(moments.counts):
+        return np.zeros(len(mean))
+    chi2 = np.zeros(len(mean))
+    for one in moments.series:
+        total = one.total
+        deviation = (total.a[0, -1] - mean * total.w[0]) / (mean_w * one.n_frames)
+        blocks = one.blocks
+        series = (blocks.a[:, -1] - mean * blocks.w[:, None]) / (mean_w * one.length)
+        error2 = variance_of_mean(series) * (len(blocks) * one.length / one.n_frames)
+        chi2 += np.where(error2 > 0, deviation**2 / np.where(error2 > 0, error2, 1.0), 0.0)
+    return chi2 / (len(moments.series) - 1)
+
+
+# means over blocks (of so many frames) of what a frame contributes to several estimates
+Influence = Callable[[Sums, int], tuple[Array, ...]]
+
+
+def squared_errors(moments: Moments, influence: Influence) -> list[Array]:
+    """Squared sampling errors of estimates whose influence is linear in the sums."""
+    n_frames = moments.n_frames
+    respond = _response(moments, influence)
+    squared: list[Array] = []
+    for one in moments.series:
+        direct = influence(one.blocks, one.length)
+        through_weights = respond(one.blocks, one.length)
+        # frames of no block count as the others; each series has its part in the whole
+        part = one.n_frames / n_frames
+        share = part**2 * len(one.blocks) * one.length / one.n_frames
+        new = [
+            share * variance_of_mean(a + b) for a, b in zip(direct, through_weights, strict=True)
+        ]
+        squared = [a + b for a, b in zip(squared, new, strict=True)] if squared else new
+    return squared
+
+
+def _response(
+    moments: Moments, influence: Influence
+) -> Callable[[Sums, int], tuple[Array | float, ...]]:
+    """What a frame contributes through the weights of all frames.
+
+    The reduced free energies f of the pooled states solve Σ_n W_nk = 1; noise of these sums moves f
+    by −P Σ_n W_n (P: `FrameWeights.response`) and the weight of frame n by −Σ_k N_k W_nk δf_k.
+    """
+    n_frames = moments.n_frames
+    slopes = influence(moments.by_state, n_frames)
+    if not len(moments.counts):
+        return lambda blocks, length: tuple(0.0 for _ in slopes)
+    weighted = [
+        np.tensordot(moments.response.T * moments.counts, slope, axes=1) for slope in slopes
+    ]
+
+    def respond(blocks: Sums, length: int) -> tuple[Array | float, ...]:
+        states = blocks.states * (n_frames / length)
+        return tuple(np.tensordot(states, slope, axes=1) for slope in weighted)
+
+    return respond

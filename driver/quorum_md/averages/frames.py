@@ -8,7 +8,9 @@ from numpy.typing import NDArray
 
 from ..errors import QuorumError
 from ..units import HARTREE_EV
-from .ipi_files import CommitteeEnergies, PropertyTable, energy_unit_eV
+from .ipi_files import HOW_TO_ADD, CommitteeEnergies
+from .run import most_common_stride
+from .tables import Table, energy_unit_eV
 
 Array = NDArray[np.float64]
 Steps = NDArray[np.int64]
@@ -38,11 +40,10 @@ class MatchedFrames:
     @property
     def stride(self) -> int:
         """Most common distance between steps."""
-        distances, counts = np.unique(np.diff(self.steps), return_counts=True)
-        return int(distances[counts.argmax()])
+        return most_common_stride(self.steps)
 
 
-def table_steps(table: PropertyTable, timestep_fs: float | None = None) -> Steps:
+def table_steps(table: Table, timestep_fs: float | None = None) -> Steps:
     """(n,) steps of a properties file: its `step` column, or `time` over a known time step.
 
     Raises:
@@ -57,7 +58,7 @@ def table_steps(table: PropertyTable, timestep_fs: float | None = None) -> Steps
                 "expected whole numbers; the file is damaged"
             )
         return steps
-    advice = "add step to <properties> in the i-PI input"
+    advice = HOW_TO_ADD.format("step")
     if not table.has("time") or timestep_fs is None:
         raise QuorumError(
             f"{table.path}: has no column step, so its rows cannot be matched with the member "
@@ -83,7 +84,7 @@ def table_steps(table: PropertyTable, timestep_fs: float | None = None) -> Steps
 
 
 def match_frames(
-    table: PropertyTable, committee: CommitteeEnergies, timestep_fs: float | None = None
+    table: Table, committee: CommitteeEnergies, timestep_fs: float | None = None
 ) -> MatchedFrames:
     """The steps that a properties file and a committee file share.
 
@@ -146,7 +147,7 @@ def check_driving_potential(
     )
 
 
-def energy_column_eV(table: PropertyTable, name: str) -> Array:
+def energy_column_eV(table: Table, name: str) -> Array:
     """(n,) a column of the table in eV.
 
     Raises:

@@ -15,9 +15,18 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..errors import QuorumError
 from ..units import EV_A3_BAR, thermal_energy_eV
-from .checks import Ensemble, check_method, ensemble, finite, observable_values
-from .expansion import covariance, direct_weights, estimate
-from .reweighting import Reweighted, summarise, with_mean
+from .checks import (
+    CHUNK_FRAMES,
+    Ensemble,
+    check_method,
+    chunks,
+    ensemble,
+    finite,
+    observable_values,
+)
+from .expansion import Values, condense, evaluate, overlap
+from .reweighting import Reweighted, summarise
+from .weights import FrameWeights
 
 Array = NDArray[np.float64]
 
@@ -31,7 +40,7 @@ def function_of_averages(
     averaged: Callable[..., Sequence[ArrayLike]] | None = None,
     reference: str | int | ArrayLike = "mean",
     method: str = "cumulant",
-    weights: ArrayLike | None = None,
+    weights: ArrayLike | FrameWeights | None = None,
     order: int = 1,
 ) -> Reweighted:
     """Any smooth function of averages, f(⟨x_1⟩, ⟨x_2⟩, …), with sampling error and model error.
@@ -54,37 +63,66 @@ def function_of_averages(
     """
     check_method(method, order)
     run = ensemble(member_energies_eV, kT_eV, reference, weights)
-    inputs = _per_member(series, run)
-    transform = averaged if averaged is not None else _same
+    inputs = _inputs(series, run)
     shared = all(array.ndim == 1 for array in inputs)
-    potentials = 1 if shared else run.n_members + 1
-    moments = np.stack(
-        [
-            np.stack([np.asarray(x, dtype=float) for x in transform(*_columns(inputs, i))], axis=-1)
-            for i in range(potentials)
-        ],
-        axis=1,
-    )  # (n, 1 or K + 1, q)
-    if not np.isfinite(moments).all():
-        raise QuorumError("averaged: returned values that are not finite; expected finite numbers")
+    direct = method == "direct"
+    moment_values = _moment_values(inputs, run, averaged, shared)
+    moments = condense(moment_values, run, direct=direct)
     # every potential its own row from here on: the point of expansion may differ
-    moments = np.broadcast_to(moments, (len(moments), run.n_members + 1, moments.shape[-1]))
-    if method == "direct":
-        points = np.einsum("tk,tkq->kq", direct_weights(run), moments)
-        curvature = None
-    else:
-        points = np.tensordot(run.weights, moments, axes=1)
-    steps = moments.std(axis=0, ddof=1) / np.sqrt(len(moments))
-    linear = np.empty(moments.shape[:2])
-    bends = np.empty((run.n_members + 1, 1))
-    shifts = -covariance(np.asarray(moments), run)
-    for i, point in enumerate(points):
-        gradient = _gradient(function, point, steps[i])
-        linear[:, i] = _value(function, point) + (moments[:, i] - point) @ gradient
-        bends[i] = _bend(function, point, shifts[i]) if method == "cumulant" else 0.0
-    curvature = bends if method == "cumulant" else None
-    result = estimate(linear[:, :, None], run, method=method, order=order, curvature=curvature)
-    return summarise(result, run, method, order, shape=())
+    rows = run.n_members + 1
+    point = moments.means(direct=direct)
+    points = np.broadcast_to(point, (rows, point.shape[1]))
+    steps = np.broadcast_to(moments.standard_errors(), points.shape)
+    gradients = np.array([_gradient(function, *at) for at in zip(points, steps, strict=True)])
+    values = np.array([_value(function, at) for at in points])
+    curvature: Array | float = 0.0
+    if not direct:
+        shifts = -moments.covariances()
+        curvature = np.array([[_bend(function, *at)] for at in zip(points, shifts, strict=True)])
+    linear = moments.linearised(gradients, points, values)
+    variance = _variance(moment_values, run, points[-1], gradients[-1])
+    result = evaluate(linear, method=method, order=order, curvature=curvature, variance=variance)
+    return summarise(result, overlap(run), run.kT_eV, run.n_frames, method, order, shape=())
+
+
+def _variance(values: Values, run: Ensemble, point: Array, gradient: Array) -> Array:
+    """(1,) variance over the frames of the linearised function of the members' mean."""
+    first = second = 0.0
+    for rows in chunks(run.n_frames, CHUNK_FRAMES):
+        part = values(rows)
+        linear = ((part if part.ndim == 2 else part[:, -1]) - point) @ gradient
+        first += float(run.weights.values[rows] @ linear)
+        second += float(run.weights.values[rows] @ linear**2)
+    return np.array([second - first**2])
+
+
+def _moment_values(
+    inputs: Sequence[Array],
+    run: Ensemble,
+    averaged: Callable[..., Sequence[ArrayLike]] | None,
+    shared: bool,
+) -> Values:
+    """Chunks of what is averaged, (c, q) or (c, K + 1, q)."""
+    transform = averaged if averaged is not None else _same
+
+    def one(columns: Sequence[Array]) -> Array:
+        moments = np.stack([np.asarray(x, dtype=float) for x in transform(*columns)], axis=-1)
+        if moments.shape[:1] != columns[0].shape or not np.isfinite(moments).all():
+            raise QuorumError(
+                "averaged: returned values that are not finite, or not one per frame; expected "
+                "arrays of finite numbers as long as those given"
+            )
+        return moments
+
+    def chunk(rows: slice) -> Array:
+        parts = [array[rows] for array in inputs]
+        if shared:
+            return one(parts)
+        mean = [part if part.ndim == 1 else part.mean(axis=1) for part in parts]
+        members = [_columns(parts, i) for i in range(run.n_members)]
+        return np.stack([one(columns) for columns in (*members, mean)], axis=1)
+
+    return chunk
 
 
 def heat_capacity(
@@ -95,7 +133,7 @@ def heat_capacity(
     pressure_bar: float = 0.0,
     reference: str | int | ArrayLike = "mean",
     method: str = "cumulant",
-    weights: ArrayLike | None = None,
+    weights: ArrayLike | FrameWeights | None = None,
     order: int = 1,
 ) -> Reweighted:
     """Configurational heat capacity in units of k_B: var(V)/(kT)², or var(V + pΩ)/(kT)².
@@ -139,19 +177,19 @@ def _same(*arrays: Array) -> Sequence[Array]:
     return arrays
 
 
-def _per_member(series: Sequence[ArrayLike], run: Ensemble) -> list[Array]:
-    """Series as (n,) or, with the mean of the members last, (n, K + 1)."""
+def _inputs(series: Sequence[ArrayLike], run: Ensemble) -> list[Array]:
+    """Series as (n,) or (n, K)."""
     if isinstance(series, np.ndarray) or not series:
         raise QuorumError("series: expected a list of arrays, one for each argument of `averaged`")
     result = []
     for number, one in enumerate(series):
-        array = observable_values(f"series[{number}]", one, len(run.weights))
+        array = observable_values(f"series[{number}]", one, run.n_frames)
         if array.ndim > 2 or (array.ndim == 2 and array.shape[1] != run.n_members):
             raise QuorumError(
-                f"series[{number}]: got shape {array.shape}, expected ({len(run.weights)},) or "
-                f"({len(run.weights)}, {run.n_members}), one column per member"
+                f"series[{number}]: got shape {array.shape}, expected ({run.n_frames},) or "
+                f"({run.n_frames}, {run.n_members}), one column per member"
             )
-        result.append(array if array.ndim == 1 else with_mean(array))
+        result.append(array)
     return result
 
 

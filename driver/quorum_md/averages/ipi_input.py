@@ -13,7 +13,15 @@ from pathlib import Path
 from typing import TypeVar
 
 from ..errors import QuorumError
-from ..units import ATOMIC_TIME_FS, BOHR_A, BOLTZMANN_EV_K, EV_A3_BAR, EV_A3_GPA, HARTREE_EV
+from ..units import (
+    ATMOSPHERE_BAR,
+    ATOMIC_TIME_FS,
+    BOHR_A,
+    BOLTZMANN_EV_K,
+    EV_A3_BAR,
+    EV_A3_GPA,
+    HARTREE_EV,
+)
 
 T = TypeVar("T")
 
@@ -37,7 +45,7 @@ _PRESSURE_BAR = {
     "pascal": 1e-5,
     "megapascal": 10.0,
     "gigapascal": EV_A3_BAR / EV_A3_GPA,
-    "atmosphere": 1.01325,
+    "atmosphere": ATMOSPHERE_BAR,
     "ev/ang3": EV_A3_BAR,
     "atomic_unit": HARTREE_EV / BOHR_A**3 * EV_A3_BAR,
 }

@@ -13,8 +13,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..errors import QuorumError
 from .checks import Ensemble, check_method, ensemble, observable_values
-from .expansion import Estimate, effective_samples, estimate, unbias
+from .expansion import Estimate, Overlap, Values, estimate, overlap
 from .verdict import Evidence, judge
+from .weights import FrameWeights
 
 Array = NDArray[np.float64]
 COMMITTEES = (None, "paired", "independent")
@@ -75,7 +76,7 @@ def reweight(
     kT_eV: float,
     reference: str | int | ArrayLike = "mean",
     method: str = "cumulant",
-    weights: ArrayLike | None = None,
+    weights: ArrayLike | FrameWeights | None = None,
     order: int = 1,
     committee: str | None = None,
 ) -> Reweighted:
@@ -89,7 +90,9 @@ def reweight(
             them, or its energies in eV (n,), e.g. of a weighted baseline.
         method: "cumulant" expansion, which stands large systems, or "direct" reweighting, exact
             but with n e^{−var h} effective samples.
-        weights: (n,) weights of the frames (bias, MBAR); equal if None.
+        weights: (n,) weights of the frames, equal if None; or `FrameWeights`, which know of several
+            runs and of weights estimated from the frames: `bias_weights`, `temperature_weights`,
+            `mbar_weights`. kT_eV is that of the weighted frames.
         order: 1, or 2 to add the second order of the cumulant expansion.
         committee: None: one observable. "paired": observable[:, i] belongs to member i, as its
             energy does. "independent": observable[:, j] is member j of another committee, and the
@@ -106,35 +109,50 @@ def reweight(
     if committee not in COMMITTEES:
         raise QuorumError(f'committee: got {committee!r}, expected None, "paired" or "independent"')
     run = ensemble(member_energies_eV, kT_eV, reference, weights)
-    values = observable_values("observable", observable, len(run.weights))
+    values = observable_values("observable", observable, run.n_frames)
+    left = overlap(run)
     if committee is None:
         flat = values.reshape(len(values), -1)
-        return summarise(estimate(flat, run, method=method, order=order), run, method, order,
-                         shape=values.shape[1:])  # fmt: skip
+        return summarise(estimate(flat, run, method=method, order=order), left, run.kT_eV,
+                         run.n_frames, method, order, shape=values.shape[1:])  # fmt: skip
     if values.ndim < 2:
         raise QuorumError(
             f"observable: got shape {values.shape}, but a {committee} committee of observables "
             "has one value per member: expected (frames, members, …)"
         )
     if committee == "independent":
-        return _independent(values, run, method, order)
+        return _independent(values, run, left, method, order)
     if values.shape[1] != run.n_members:
         raise QuorumError(
             f"observable: got {values.shape[1]} members, but member_energies_eV has "
             f"{run.n_members}; a paired committee needs one observable for each of them"
         )
-    flat = with_mean(values.reshape(len(values), run.n_members, -1))
-    return summarise(estimate(flat, run, method=method, order=order), run, method, order,
-                     shape=values.shape[2:])  # fmt: skip
+    own = values.reshape(len(values), run.n_members, -1)
+    result = estimate(
+        paired_values(own), run, method=method, order=order, n_components=own.shape[-1]
+    )
+    return summarise(result, left, run.kT_eV, run.n_frames, method, order, shape=values.shape[2:])
 
 
-def with_mean(values: Array) -> Array:
-    """(n, K, …) -> (n, K + 1, …): the members and their mean."""
-    return np.concatenate([values, values.mean(axis=1, keepdims=True)], axis=1)
+def paired_values(values: Array) -> Values:
+    """(n, K, …) -> chunks (c, K + 1, …) of the members and their mean."""
+
+    def chunk(rows: slice) -> Array:
+        part = values[rows]
+        return np.concatenate([part, part.mean(axis=1, keepdims=True)], axis=1)
+
+    return chunk
 
 
 def summarise(
-    result: Estimate, run: Ensemble, method: str, order: int, *, shape: tuple[int, ...]
+    result: Estimate,
+    left: Overlap,
+    kT_eV: float,
+    n_frames: int,
+    method: str,
+    order: int,
+    *,
+    shape: tuple[int, ...],
 ) -> Reweighted:
     """Errors, verdict and the observable's own shape for an estimate with m components."""
     noise, uncorrected = _spread(result.values[:-1], result.sampling_centred)
@@ -142,23 +160,24 @@ def summarise(
     first2 = (result.first**2).mean(axis=0)
     noise2 = result.sampling_second.mean(axis=0)
     second2 = np.maximum(0.0, (result.second**2).mean(axis=0) - noise2)
-    inefficiency = _inefficiency(result, len(run.weights))
+    inefficiency = _inefficiency(result, n_frames)
     fluctuating = result.variance > 0
-    samples = effective_samples(run)
-    sigma_h = np.sqrt(unbias(run.weights) * (run.weights @ run.reduced[:, :-1] ** 2))
     evidence = Evidence(
         method=method,
         order=order,
-        n_frames=len(run.weights),
+        n_frames=n_frames,
         independent_frames=float(
             result.variance.sum() / max(result.sampling_reference.sum(), 1e-300)
         ),
-        effective_samples=samples,
-        sigma_h=sigma_h,
+        effective_samples=left.samples,
+        sigma_h=left.sigma_h,
         first=float(np.sqrt(first2.mean())),
         second=float(np.sqrt(second2.mean())),
         second_noise=float(np.sqrt(noise2.mean())),
         sampling=float(np.sqrt(result.sampling[-1].mean())),
+        n_runs=left.n_runs,
+        weighted_frames=left.frames,
+        disagreement=float(result.disagreement.mean()),
     )
     verdict, reasons = judge(evidence)
     notes = []
@@ -181,16 +200,16 @@ def summarise(
         statistical_error=shaped(np.sqrt(result.sampling[-1])),
         members_statistical_error=shaped(np.sqrt(result.sampling[:-1])),
         reference_mean=shaped(result.reference),
-        effective_samples=samples,
-        sigma_h=sigma_h,
+        effective_samples=left.samples,
+        sigma_h=left.sigma_h,
         second_to_first_order=shaped(np.sqrt(_ratio(second2, first2))),
         statistical_inefficiency=shaped(inefficiency),
         verdict=verdict,
         reasons=reasons,
         notes=notes,
-        n_frames=len(run.weights),
-        n_members=run.n_members,
-        kT_eV=run.kT_eV,
+        n_frames=n_frames,
+        n_members=len(left.samples),
+        kT_eV=kT_eV,
         method=method,
         order=order,
     )
@@ -218,7 +237,9 @@ def _inefficiency(result: Estimate, n_frames: int) -> Array:
     return np.where(result.variance > 0, ratio, 1.0)
 
 
-def _independent(values: Array, run: Ensemble, method: str, order: int) -> Reweighted:
+def _independent(
+    values: Array, run: Ensemble, left: Overlap, method: str, order: int
+) -> Reweighted:
     """Observables and potentials of two committees: equations 26–28 of doi:10.1063/5.0036522."""
     n_frames, n_observables = values.shape[:2]
     shape = values.shape[2:]
@@ -228,7 +249,7 @@ def _independent(values: Array, run: Ensemble, method: str, order: int) -> Rewei
             "leave out committee= for a single one"
         )
     single = estimate(values.mean(axis=1).reshape(n_frames, -1), run, method=method, order=order)
-    summary = summarise(single, run, method, order, shape=shape)
+    summary = summarise(single, left, run.kT_eV, n_frames, method, order, shape=shape)
     every = estimate(values.reshape(n_frames, -1), run, method=method, order=order)
     grid = (n_observables, -1)
     n_V, n_a = run.n_members, n_observables

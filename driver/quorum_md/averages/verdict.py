@@ -19,6 +19,8 @@ EFFECTIVE_DOUBTFUL = 50.0
 EFFECTIVE_INVALID = 10.0
 INDEPENDENT_DOUBTFUL = 20.0
 INDEPENDENT_INVALID = 5.0
+# chance of runs that differ as much by sampling alone, below which they are said to disagree
+DISAGREEMENT_CHANCE = 1e-3
 _SEVERITY = {"ok": 0, "doubtful": 1, "invalid": 2}
 
 
@@ -36,6 +38,9 @@ class Evidence:
     second: float  # rms second-order change, sampling noise taken out
     second_noise: float  # sampling noise of the second order
     sampling: float  # sampling error of the average
+    n_runs: int = 1  # uninterrupted series
+    disagreement: float = 0.0  # χ² per degree of freedom between runs of one state
+    weighted_frames: float = np.inf  # what unequal weights of the frames leave of them
 
     @property
     def ratio(self) -> float:
@@ -47,6 +52,8 @@ def judge(evidence: Evidence) -> tuple[str, list[str]]:
     """ "ok", "doubtful" or "invalid", and the reasons with their numbers and what helps."""
     found: list[tuple[str, str]] = []
     found += _run_length(evidence)
+    found += _runs(evidence)
+    found += _weights(evidence)
     found += _expansion(evidence) if evidence.method == "cumulant" else _overlap(evidence)
     if not found:
         return "ok", []
@@ -63,6 +70,35 @@ def _run_length(e: Evidence) -> list[tuple[str, str]]:
         f"{INDEPENDENT_DOUBTFUL:.0f}), so both errors are themselves uncertain; run longer"
     )
     return [(level, sentence)]
+
+
+def _runs(e: Evidence) -> list[tuple[str, str]]:
+    if e.n_runs < 2 or e.disagreement <= 1:
+        return []
+    from scipy.stats import chi2
+
+    freedom = e.n_runs - 1
+    if chi2.sf(e.disagreement * freedom, freedom) > DISAGREEMENT_CHANCE:
+        return []
+    sentence = (
+        f"the {e.n_runs} runs disagree: their averages scatter by {np.sqrt(e.disagreement):.1f} "
+        "times their sampling errors, so that not all of them are in equilibrium; discard more of "
+        "the start, or run longer"
+    )
+    return [("doubtful", sentence)]
+
+
+def _weights(e: Evidence) -> list[tuple[str, str]]:
+    left = e.weighted_frames
+    # equal weights, however few, are a matter of the length of the run
+    if left >= EFFECTIVE_DOUBTFUL or left > 0.99 * e.n_frames:
+        return []
+    sentence = (
+        f"the weights of the frames leave {left:.1f} of {e.n_frames} (limit "
+        f"{EFFECTIVE_DOUBTFUL:.0f}): the run was sampled too far from where the average is wanted; "
+        "take a nearer temperature or a weaker bias, or pool runs between"
+    )
+    return [("invalid" if left < EFFECTIVE_INVALID else "doubtful", sentence)]
 
 
 def _expansion(e: Evidence) -> list[tuple[str, str]]:
@@ -108,3 +144,48 @@ def _overlap(e: Evidence) -> list[tuple[str, str]]:
         "committee or take a smaller system"
     )
     return [(level, sentence)]
+
+
+def worst(*verdicts: str) -> str:
+    """The most severe of several verdicts."""
+    return max(verdicts, key=_SEVERITY.__getitem__)
+
+
+def judge_free_energy(
+    *,
+    method: str,
+    order: int,
+    spread: float,
+    beyond: float,
+    sampling: float,
+    effective_samples: Array,
+    sigma_h: Array,
+) -> tuple[str, list[str]]:
+    """Verdict on free energies of members, everything in units of kT.
+
+    Args:
+        spread: standard deviation over the members of their free energies.
+        beyond: the same of the first term that the expansion leaves out.
+        sampling: rms sampling error of a member.
+    """
+    least = float(effective_samples.min())
+    if method == "direct":
+        if least >= EFFECTIVE_DOUBTFUL:
+            return "ok", []
+        sentence = (
+            f"free energies: direct reweighting has only {least:.1f} effective samples for one "
+            f"member (limit {EFFECTIVE_DOUBTFUL:.0f}), members disagree by up to "
+            f"{sigma_h.max():.2g} kT; use the cumulant expansion or a smaller system"
+        )
+        return ("invalid" if least < EFFECTIVE_INVALID else "doubtful"), [sentence]
+    ratio = beyond / spread if spread > 0 else 0.0
+    if ratio <= SECOND_TO_FIRST_DOUBTFUL or beyond <= sampling:
+        return "ok", []
+    sentence = (
+        f"free energies: the term of order {order + 1} that is left out is {100 * ratio:.0f} % of "
+        f"the spread over the members (limit {100 * SECOND_TO_FIRST_DOUBTFUL:.0f} %), members "
+        f"disagree by up to {sigma_h.max():.2g} kT; "
+        + ("use order=2, or " if order == 1 else "")
+        + "calibrate the committee or take a smaller system"
+    )
+    return ("invalid" if ratio > SECOND_TO_FIRST_INVALID else "doubtful"), [sentence]

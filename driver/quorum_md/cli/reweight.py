@@ -1,57 +1,61 @@
-"""``quorum reweight``: the averages of an i-PI run with both errors and a verdict."""
+"""``quorum reweight``: the averages of a run with both errors and a verdict."""
 
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ..averages.ipi_run import IpiRun, Observable
     from ..averages.reweighting import Reweighted
+    from ..averages.run import Observable, Run
 
 _EPILOG = """\
-The properties need the column step (and potential, which proves that the files belong together).
-In the i-PI input:
+LAMMPS: log.lammps and the logs of its restarts. In the script:
+  compute members all pair quorum
+  thermo_style custom step temp pe vol c_members[*]
+i-PI: properties with step (and potential, which proves that files belong together). In the input:
   <properties filename='out' stride='10'>[ step, potential{electronvolt}, volume{angstrom3} ]
   <trajectory filename='committee_pot' stride='10' extra_type='committee_pot'> extras
-
-example:
+Extended XYZ: energy_ensemble, energy and step in every frame.
+examples:
+  quorum reweight log.lammps --discard auto
   quorum reweight simulation.out --committee simulation.committee_pot_0 --input input.xml
+  quorum reweight --input 300K.xml --also 400K.xml --at-temperature 300 350 400
+  quorum reweight --input input.xml --bias COLVAR:restraint.bias --bias-unit kj/mol
+  quorum reweight --input input.xml --trajectory run.pos_0.xyz --observable rdf:Nb-Mo --plot g.png
 """
-_SYMBOLS = {
-    "electronvolt": "eV",
-    "millielectronvolt": "meV",
-    "kelvin": "K",
-    "angstrom": "Å",
-    "angstrom3": "Å³",
-    "hartree": "Ha",
-    "g/cm3": "g/cm³",
-    "megapascal": "MPa",
-    "gigapascal": "GPa",
-    "kj/mol": "kJ/mol",
-}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of ``quorum reweight``."""
     parser.epilog = _EPILOG
+    parser.usage = "quorum reweight [FILE ...] [options]"
     add = parser.add_argument
-    add("properties", nargs="?", help="properties file of i-PI (default: the one in --input)")
-    add("--committee", nargs="+", metavar="FILE", help="committee_pot extras, one per bead")
+    add(
+        "files",
+        nargs="*",
+        metavar="FILE",
+        help="LAMMPS logs, i-PI properties (or --input), extended XYZ, or a record",
+    )
+    add(
+        "--committee",
+        nargs="+",
+        metavar="FILE",
+        help="committee_pot extras, one per bead; or logs of a rerun",
+    )
     add("--input", metavar="XML", help="i-PI input: temperature, time step and file names")
     add("--temperature", type=float, metavar="K", help="temperature of the run")
     add(
         "--observable",
         action="append",
-        metavar="COLUMN",
-        help="a column, or heat_capacity; repeatable (default: all columns that fluctuate and "
-        "depend on positions or cell)",
+        metavar="NAME",
+        help="a column, heat_capacity, or along --trajectory rdf:Nb-Mo, steinhardt:6, …, "
+        "my.py:function; repeatable (default: columns that fluctuate and depend on positions)",
     )
     add("--direct", action="store_true", help="direct reweighting, not the cumulant expansion")
     add("--order", type=int, default=1, choices=(1, 2), help="of the cumulant expansion (1)")
     add(
         "--reference",
-        default="mean",
         metavar="mean|INDEX|COLUMN",
         help="what drove the run: the mean, a member (from 0), or the energy in a column",
     )
@@ -61,9 +65,47 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="auto|N|FRACTION",
         help="frames to leave out at the start (0)",
     )
-    add("--units", metavar="UNIT", help="print energies in electronvolt, hartree, kj/mol, …")
-    add("--committee-unit", default="hartree", metavar="UNIT", help="of member energies (hartree)")
-    add("--json", metavar="FILE", help="write all numbers to FILE, or - for the terminal")
+    more = parser.add_argument_group("frames from elsewhere")
+    also = more.add_argument
+    also(
+        "--also",
+        nargs="+",
+        action="append",
+        metavar="FILE",
+        help="a run to pool, at its own temperature: its i-PI input, or logs; repeatable",
+    )
+    also(
+        "--at-temperature",
+        type=float,
+        nargs="+",
+        metavar="K",
+        help="where averages are wanted, if not at that of the (first) run",
+    )
+    also(
+        "--bias", metavar="COLUMN|FILE:COLUMN", help="bias that acted: a column, or PLUMED's COLVAR"
+    )
+    also("--bias-unit", metavar="ENERGY[,TIME]", help="where the file has none: kj/mol,ps (PLUMED)")
+    also("--timestep", type=float, metavar="FS", help="of the run, to match times with steps")
+    also(
+        "--trajectory",
+        nargs="+",
+        metavar="FILE",
+        help="positions (one file per bead): i-PI or extended XYZ, LAMMPS dump",
+    )
+    also("--members", metavar="c_ID", help="LAMMPS: vector of the member energies, if not clear")
+    also(
+        "--runs", metavar="N[,N]", help="LAMMPS: runs of the logs to use, from 1 (as the last one)"
+    )
+    also("--lammps-units", metavar="U", help="metal or real, if the log is silent")
+    also("--committee-unit", default="hartree", metavar="U", help="of extras (hartree)")
+    output = parser.add_argument_group("output")
+    also = output.add_argument
+    also("--units", metavar="UNIT", help="print energies in electronvolt, hartree, kj/mol, …")
+    also("--explain", action="store_true", help="say what the errors and the verdict mean here")
+    also("--plot", metavar="FILE", help="draw averages, influence of frames, effective samples")
+    also("--table", metavar="FILE", help="write curves (rdf, …) as columns with both errors")
+    also("--record", metavar="FILE", help="write the frames used as HDF5, for later averages")
+    also("--json", metavar="FILE", help="write all numbers to FILE, or - for the terminal")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -71,245 +113,255 @@ def run(args: argparse.Namespace) -> int:
     import json
 
     from ..atomic import write_atomically
-    from ..averages.ipi_run import load_run
+    from ..averages.pool import pooled
+    from .reweight_report import curves, footer, inputs, numbers, table
 
-    properties, committee = _files(args)
-    frames = load_run(
-        properties,
-        committee,
-        temperature_K=args.temperature,
-        input_path=args.input,
-        reference=_reference(args.reference),
-        discard=args.discard,
-        committee_unit=args.committee_unit,
-    )
-    names = _observables(frames, args.observable)
+    if args.plot is not None:
+        from ..report.figures import check_figure_path
+
+        check_figure_path(args.plot)
+    runs = _runs(args)
+    targets: list[float | None] = args.at_temperature or [None]
     method = "direct" if args.direct else "cumulant"
-    results = [
-        (
-            frames.observable(name, args.units),
-            frames.reweight(name, method=method, order=args.order, energy_unit=args.units),
-        )
-        for name in names
-    ]
+    sections: list[tuple[Run, list[tuple[Observable, Reweighted]]]] = []
+    parts: list[list[Run]] = []
+    for target in targets:
+        frames = pooled(runs, target)
+        chosen = _observables(frames, args)
+        results = [(one, _average(part, one, method, args.order)) for part, one in chosen]
+        sections.append((frames, results))
+        parts.append([part for part, _ in chosen])
+    if args.record is not None:
+        from ..averages.records import write_records
+
+        write_records(args.record, runs)
     if args.json is not None:
-        report = {
-            "inputs": _inputs(frames, args, method),
-            "observables": [_numbers(observable, result) for observable, result in results],
-        }
+        reports = [
+            {
+                "inputs": inputs(frames, args, method),
+                "observables": [numbers(observable, result) for observable, result in results],
+            }
+            for frames, results in sections
+        ]
+        report = reports[0] if len(reports) == 1 else {"temperatures": reports}
         text = json.dumps(report, indent=1, allow_nan=False) + "\n"
         if args.json == "-":
             print(text, end="")
             return 0
         write_atomically(args.json, text)
-    print("\n".join(_table(results) + _footer(frames, results, default=not args.observable)))
+    if args.table is not None:
+        write_atomically(args.table, curves(sections))
+    if args.plot is not None:
+        from ..report.average_figure import draw
+
+        for (frames, results), part in zip(sections, parts, strict=True):
+            draw(part, results, _plot_path(args.plot, frames, len(sections)))
+    for (frames, results), part in zip(sections, parts, strict=True):
+        if len(sections) > 1:
+            print(f"T = {frames.temperature_K:g} K")
+        lines = table(results) + footer(frames, results, default=not args.observable)
+        if args.explain:
+            lines += _explained(results, part)
+        print("\n".join(lines) + ("\n" if len(sections) > 1 else ""))
     return 0
 
 
-def _files(args: argparse.Namespace) -> tuple[Any, list[Any]]:
-    """Properties and committee files, from the command line or the i-PI input."""
+def _plot_path(path: str, frames: Run, n_temperatures: int) -> str:
+    """The file asked for; of several temperatures, one with each in its name."""
     from pathlib import Path
 
-    from ..averages.ipi_input import read_ipi_input
+    if n_temperatures == 1:
+        return path
+    return str(Path(path).with_stem(f"{Path(path).stem}-{frames.temperature_K:g}K"))
+
+
+def _explained(results: list[tuple[Observable, Reweighted]], parts: list[Run]) -> list[str]:
+    from ..averages.explain import explain
+    from ..report.labels import unit_symbol
+
+    lines = []
+    for (observable, result), run in zip(results, parts, strict=True):
+        text = explain(
+            result,
+            observable.name,
+            unit=unit_symbol(observable),
+            reference=run.reference_name,
+            weights=run.weights,
+            stride=run.stride,
+        )
+        lines += ["", text]
+    return lines
+
+
+def _runs(args: argparse.Namespace) -> list[Run]:
+    """The run of the command line, and those to pool with it."""
+    from ..averages.readers import Request, read_runs
     from ..errors import QuorumError
 
-    properties, committee = args.properties, args.committee
-    if properties is not None and committee:
-        return properties, committee
-    if args.input is None:
-        missing = "properties file" if properties is None else "--committee"
+    common = {
+        "reference": _reference(args.reference),
+        "discard": args.discard,
+        "committee_unit": args.committee_unit,
+        "members": args.members,
+        "lammps_units": args.lammps_units,
+    }
+    first = Request(
+        files=tuple(args.files),
+        committee=tuple(args.committee or ()),
+        input_path=args.input,
+        temperature_K=args.temperature,
+        runs=_numbers_of_runs(args.runs),
+        **common,
+    )
+    runs = read_runs(first)
+    for files in args.also or ():
+        if len(files) == 1 and files[0].endswith(".xml"):
+            runs += read_runs(Request(files=(), input_path=files[0], **common))
+        else:
+            runs += read_runs(Request(files=tuple(files), **common))
+    if args.bias is None:
+        return runs
+    if len(runs) > 1:
         raise QuorumError(
-            f"{missing}: got none, expected the files of one run; give "
-            "`quorum reweight simulation.out --committee simulation.committee_pot_0`, or --input"
+            "--bias: other runs (--also) do not say what the bias is in their frames, expected one "
+            "run; average it alone"
         )
-    facts = read_ipi_input(args.input)
-    if properties is None:
-        if len(facts.properties) != 1 or len(facts.systems) != 1:
-            raise QuorumError(
-                f"{args.input}: has {len(facts.properties)} <properties> and "
-                f"{len(facts.systems)} systems, expected one of each; name the file on the command "
-                "line"
-            )
-        properties = facts.file(facts.properties[0])
-    if not committee:
-        if len(facts.committee) != 1:
-            raise QuorumError(
-                f"{args.input}: has {len(facts.committee)} <trajectory "
-                "extra_type='committee_pot'>extras</trajectory>, expected one; add it, or name "
-                "the files with --committee"
-            )
-        # the members of one system lie beside its properties, with the same prefix
-        name = Path(properties).name
-        prefix = facts.system_of(properties).prefix
-        stem = Path(properties).parent / (
-            f"{prefix}_{facts.committee[0]}"
-            if prefix and name.startswith(f"{prefix}_")
-            else facts.committee[0]
-        )
-        committee = sorted(
-            path
-            for path in stem.parent.glob(f"{stem.name}_*")
-            if path.name[len(stem.name) + 1 :].isdigit()
-        )
-        if not committee:
-            raise QuorumError(
-                f"{stem}_0: is not there, although {args.input} asks for it; expected the member "
-                "energies of the run, name the files with --committee"
-            )
-    return properties, committee
+    return [_without_bias(runs[0], args)]
 
 
-def _reference(text: str) -> str | int:
+def _without_bias(frames: Run, args: argparse.Namespace) -> Run:
+    import numpy as np
+
+    from ..averages.colvar import at_steps, read_colvar
+    from ..averages.pool import without_bias
+    from ..averages.tables import energy_unit_eV
+    from ..errors import QuorumError
+
+    path, colon, name = args.bias.rpartition(":")
+    given, _, time_unit = (args.bias_unit or "").partition(",")
+    if colon:
+        timestep_fs = frames.timestep_fs if args.timestep is None else args.timestep
+        if timestep_fs is None:
+            raise QuorumError(
+                f"{path}: its times cannot be matched with steps, as the time step of the run is "
+                "not known; give --timestep in fs"
+            )
+        source = read_colvar(path)
+        unit, column = "", source.column(name)
+        found, values = at_steps(
+            source,
+            column.name,
+            frames.steps,
+            timestep_fs=timestep_fs,
+            time_unit=time_unit or "ps",
+        )
+        frames = frames.part(found)
+    else:
+        column = frames.table.column(args.bias)
+        unit, values = column.unit, column.values[frames.rows]
+    factor = energy_unit_eV(given or unit)
+    if factor is None:
+        problem = f"got {given}" if given else "the file has no unit of energy for it"
+        raise QuorumError(
+            f"--bias {args.bias}: {problem}, expected a unit of energy; give --bias-unit (kj/mol, "
+            "unless UNITS in the PLUMED input says otherwise)"
+        )
+    return without_bias(frames, np.asarray(values * factor, dtype=float), args.bias)
+
+
+def _average(frames: Run, observable: Observable, method: str, order: int) -> Reweighted:
+    from ..averages.run import HEAT_CAPACITY
+
+    if observable.name == HEAT_CAPACITY:
+        return frames.reweight(HEAT_CAPACITY, method=method, order=order)
+    return frames.average(observable, method=method, order=order)
+
+
+def _observables(frames: Run, args: argparse.Namespace) -> list[tuple[Run, Observable]]:
+    """Observables, each with the frames that it is known in."""
+    from ..errors import QuorumError
+
+    wanted = args.observable or []
+    if not wanted and not args.trajectory:
+        names = frames.names()
+        if not names:
+            raise QuorumError(
+                f"{frames.table.path}: no column is an observable that fluctuates, expected "
+                f"{frames.words.driving}, {frames.words.volume} or the like; "
+                f"{frames.table.how_to_add.format('them')}, or name a column with --observable"
+            )
+        return [(frames, frames.observable(name, args.units)) for name in names]
+    from ..averages.observables import RECIPES
+
+    along = {
+        name
+        for name in wanted
+        if not frames.table.has(name)
+        and (name.partition(":")[0] in RECIPES or ".py:" in name or "." in name.partition(":")[0])
+        and (args.trajectory or ":" in name)
+    }
+    computed = _along_trajectory(frames, [name for name in wanted if name in along], args)
+    chosen = []
+    for name in dict.fromkeys(wanted):
+        if name in along:
+            chosen.append(computed[name])
+        else:
+            chosen += [(frames, frames.observable(one, args.units)) for one in frames.expand(name)]
+    return chosen
+
+
+def _along_trajectory(
+    frames: Run, names: list[str], args: argparse.Namespace
+) -> dict[str, tuple[Run, Observable]]:
+    from ..averages.observables import compute_many
+    from ..averages.run import Observable
+    from ..errors import QuorumError
+
+    if not names:
+        if args.trajectory:
+            raise QuorumError(
+                "--trajectory: no observable along it was asked for, expected --observable "
+                "rdf:all, steinhardt:6 or the like; give one, or leave it out"
+            )
+        return {}
+    if not args.trajectory:
+        raise QuorumError(
+            f"--observable {names[0]}: is computed from positions, but there is no --trajectory; "
+            "give the file of the run"
+        )
+    if args.also:
+        raise QuorumError(
+            "--trajectory: belongs to one run, but --also pools others; expected columns as "
+            "observables, or one run"
+        )
+    found = {}
+    for name, series in zip(names, compute_many(names, args.trajectory), strict=True):
+        rows, values = series.match(frames.steps)
+        note = "; ".join(f"{name}: {note}" for note in series.notes)
+        if len(rows) < len(frames.steps):
+            share = f"{name}: {len(rows)} of {len(frames.steps)} frames have positions"
+            note = "; ".join(filter(None, (note, share)))
+        found[name] = (
+            frames.part(rows),
+            Observable(
+                name, "" if series.unit == "1" else series.unit, values, False, note, series.axes
+            ),  # fmt: skip
+        )
+    return found
+
+
+def _reference(text: str | None) -> str | int | None:
+    if text is None:
+        return None
     return int(text) if text.lstrip("-").isdigit() else text
 
 
-def _observables(frames: IpiRun, wanted: list[str] | None) -> list[str]:
+def _numbers_of_runs(text: str | None) -> tuple[int, ...] | None:
     from ..errors import QuorumError
 
-    if wanted:
-        return list(dict.fromkeys(part for name in wanted for part in frames.expand(name)))
-    names = frames.names()
-    if not names:
-        raise QuorumError(
-            f"{frames.table.path}: no column is an observable that fluctuates, expected potential, "
-            "volume or the like; add them to <properties>, or name a column with --observable"
-        )
-    return names
-
-
-def _label(observable: Observable) -> str:
-    unit = observable.unit
-    if unit == "atomic_unit":
-        unit = "hartree" if observable.paired else "a.u."
-    return f"{observable.name}/{_SYMBOLS.get(unit.lower(), unit)}"
-
-
-def _table(results: list[tuple[Observable, Reweighted]]) -> list[str]:
-    import textwrap
-
-    rows = [["observable", "mean", "± sampling", "± model", "eff. samples", "verdict"]]
-    reasons: list[list[str]] = [[]]
-    for observable, result in results:
-        samples = result.effective_samples
-        mean, sampling, model = _rounded(result)
-        rows.append(
-            [
-                _label(observable),
-                mean,
-                sampling,
-                model,
-                f"{samples.min():.0f} … {samples.max():.0f}",
-                result.verdict,
-            ]
-        )
-        reasons.append(result.reasons)
-    widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
-    lines = []
-    for row, why in zip(rows, reasons, strict=True):
-        cells = [row[0].ljust(widths[0])]
-        cells += [cell.rjust(width) for cell, width in zip(row[1:5], widths[1:5], strict=True)]
-        lines.append("   ".join([*cells, row[5]]))
-        for sentence in why:
-            lines += textwrap.wrap(sentence, 98, initial_indent="  ", subsequent_indent="    ")
-    return lines
-
-
-def _rounded(result: Reweighted) -> tuple[str, str, str]:
-    """Mean and errors to the second digit of the smaller error, if that is worth printing."""
-    import math
-
-    resolved = result.model_error > 0
-    model = result.model_error if resolved else result.model_error_noise
-    largest, smallest = sorted((result.statistical_error, model), reverse=True)
-    scale = max(smallest, largest / 100)
-    decimals = 1 - math.floor(math.log10(scale)) if scale > 0 else 6
-    decimals = min(max(decimals, 0), 12)
-
-    def text(value: float) -> str:
-        digits = f"{value:.{decimals}f}"
-        return digits if value == 0 or float(digits) != 0 else f"{value:.1g}"
-
-    bound = "" if resolved else "< "
-    return f"{result.mean:.{decimals}f}", text(result.statistical_error), bound + text(model)
-
-
-def _footer(
-    frames: IpiRun, results: list[tuple[Observable, Reweighted]], *, default: bool
-) -> list[str]:
-    import math
-
-    first = results[0][1]
-    how = "direct reweighting" if first.method == "direct" else "cumulant expansion"
-    largest = max(result.second_to_first_order for _, result in results)
-    if first.method == "cumulant":
-        how += " to second order" if first.order == 2 else ""
-        how += f", 2nd/1st order ≤ {largest:.2f}"
-    relative = 100 / math.sqrt(2 * (first.n_members - 1))
-    lines = [
-        "",
-        f"{how}; {first.n_frames} frames, steps {frames.steps[0]} "
-        f"to {frames.steps[-1]} every {frames.stride}, {frames.n_discarded} discarded; "
-        f"T = {frames.temperature_K:g} K",
-        f"{first.n_members} members: the model error is itself known to {relative:.0f} %",
-    ]
-    lines += [observable.note for observable, _ in results if observable.note]
-    lines += [
-        f"{observable.name}: {note}" for observable, result in results for note in result.notes
-    ]
-    if not frames.checked and isinstance(frames.reference, str):
-        lines.append(
-            "not checked: the properties have no column potential to compare the member energies "
-            "with"
-        )
-    left_out = frames.left_out() if default else []
-    if left_out:
-        lines.append(
-            f"left out: {', '.join(left_out)} (constant, or not a function of positions and cell "
-            "alone; --observable takes them)"
-        )
-    return lines
-
-
-def _inputs(frames: IpiRun, args: argparse.Namespace, method: str) -> dict[str, Any]:
-    return {
-        "properties": frames.table.path,
-        "committee": list(frames.committee_paths),
-        "input": args.input,
-        "temperature_K": frames.temperature_K,
-        "kT_eV": frames.kT_eV,
-        "reference": args.reference,
-        "reference_checked": frames.checked,
-        "method": method,
-        "order": args.order,
-        "n_frames": len(frames.steps),
-        "n_discarded": frames.n_discarded,
-        "first_step": int(frames.steps[0]),
-        "last_step": int(frames.steps[-1]),
-        "stride": frames.stride,
-        "n_members": frames.energies_eV.shape[1],
-        "n_beads": len(frames.committee_paths),
-        "committee_unit": args.committee_unit,
-    }
-
-
-def _numbers(observable: Observable, result: Reweighted) -> dict[str, Any]:
-    return {
-        "name": observable.name,
-        "unit": observable.unit,
-        "paired": observable.paired,
-        "mean": result.mean,
-        "sampling_error": result.statistical_error,
-        "model_error": result.model_error,
-        "model_error_uncorrected": result.model_error_uncorrected,
-        "model_error_noise": result.model_error_noise,
-        "reference_mean": result.reference_mean,
-        "members": result.members.tolist(),
-        "members_sampling_error": result.members_statistical_error.tolist(),
-        "effective_samples": result.effective_samples.tolist(),
-        "sigma_h": result.sigma_h.tolist(),
-        "second_to_first_order": result.second_to_first_order,
-        "statistical_inefficiency": float(result.statistical_inefficiency),
-        "verdict": result.verdict,
-        "reasons": result.reasons,
-        "notes": result.notes + ([observable.note] if observable.note else []),
-    }
+    if text is None:
+        return None
+    words = text.split(",")
+    if not all(word.strip().isdigit() for word in words):
+        raise QuorumError(f"--runs: got {text!r}, expected numbers such as 2 or 2,3")
+    return tuple(int(word) for word in words)
