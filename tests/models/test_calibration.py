@@ -86,3 +86,28 @@ def test_scores_after_calibration_are_one():
     assert after[0].rmse_meV == pytest.approx(1e3 * np.sqrt(np.mean(error**2)))
     text = report(before, after, alpha)
     assert "alpha = " in text and len(text.splitlines()) == 5
+
+
+@pytest.mark.parametrize("tail", [False, True])
+def test_error_of_the_rms_z_score_is_what_it_scatters_by(tail):
+    """Over 300 series of 100 structures; with errors that have heavy tails the Gaussian 1/√(2n)
+    would be too small by half."""
+    found, claimed = [], []
+    for seed in range(300):
+        rng = np.random.default_rng(seed)
+        y, members = synthetic(100, 64, 1.0, seed)
+        if tail:
+            centre = members.mean(axis=1)
+            y = centre + (y - centre) * np.where(rng.random(100) < 0.1, 3.0, 1.0)
+        whole = scores(y, members, np.ones(100), ["a"] * 100)[0]
+        found.append(whole.rms_z)
+        claimed.append(whole.rms_z_error)
+    assert np.mean(claimed) == pytest.approx(np.std(found, ddof=1), rel=0.15)
+    gaussian = np.mean(found) / np.sqrt(200)
+    assert (np.mean(claimed) > 1.4 * gaussian) == tail
+
+
+def test_few_structures_that_agree_by_chance_are_not_sure():
+    members = np.random.default_rng(0).normal(size=(2, 8))
+    y = members.mean(axis=1) + members.std(axis=1, ddof=1)
+    assert scores(y, members, np.ones(2), ["a"] * 2)[0].rms_z_error == pytest.approx(0.5)

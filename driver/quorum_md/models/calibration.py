@@ -51,7 +51,9 @@ class Score:
 
     ``rms_z`` is the root mean square of (y − ȳ)/s over structures: 1 for a committee whose spread
     says how wrong it is, larger where it is overconfident. For a Gaussian truth and K members its
-    expectation is √((1 + 1/K) (K − 1)/(K − 3)), 1.05 at K = 32.
+    expectation is √((1 + 1/K) (K − 1)/(K − 3)), 1.05 at K = 32. ``rms_z_error`` is its standard
+    error with n structures: from the scatter of their z², or 1/√(2n) of it where that is more (few
+    structures may agree by chance).
     """
 
     group: str
@@ -59,6 +61,7 @@ class Score:
     rmse_meV: float
     spread_meV: float
     rms_z: float
+    rms_z_error: float
 
 
 def calibration_alpha(
@@ -136,14 +139,18 @@ def scores(
     selections = [("all", whole), *((g, labels == g) for g in dict.fromkeys(groups))]
     for group, chosen in selections:
         with np.errstate(divide="ignore", invalid="ignore"):
-            z = error[chosen] / spread[chosen]
+            z2 = (error[chosen] / spread[chosen]) ** 2
+            rms = float(np.sqrt(np.mean(z2)))
+            scatter = float(np.std(z2) / np.mean(z2)) if rms > 0 else 0.0
         table.append(
             Score(
                 str(group),
                 int(chosen.sum()),
                 1e3 * float(np.sqrt(np.mean(error[chosen] ** 2))),
                 1e3 * float(np.sqrt(np.mean(spread[chosen] ** 2))),
-                float(np.sqrt(np.mean(z**2))),
+                rms,
+                # δ√q = δq/(2√q); 2 is the variance of z² over its squared mean if z is Gaussian
+                0.5 * rms * max(scatter, np.sqrt(2.0)) / np.sqrt(chosen.sum()),
             )
         )
     return table
@@ -155,11 +162,11 @@ def report(before: Sequence[Score], after: Sequence[Score], alpha: float) -> str
     lines = [
         f"# alpha = {alpha:.4f}; energies per atom in meV; rms z = 1 where the spread is right",
         f"# {'group':{width}}  {'n':>5}  {'rmse':>8}  {'spread':>8} -> {'':8}  "
-        f"{'rms z':>7} -> {'':7}",
+        f"{'rms z':>7} -> {'':7}  {'error':>5}",
     ]
     for b, a in zip(before, after, strict=True):
         lines.append(
             f"  {b.group:{width}}  {b.n:5d}  {b.rmse_meV:8.3f}  {b.spread_meV:8.3f} -> "
-            f"{a.spread_meV:8.3f}  {b.rms_z:7.2f} -> {a.rms_z:7.2f}"
+            f"{a.spread_meV:8.3f}  {b.rms_z:7.2f} -> {a.rms_z:7.2f}  {a.rms_z_error:5.2f}"
         )
     return "\n".join(lines)

@@ -1,0 +1,1 @@
+"""Figures. matplotlib (the extra ``plot``) is loaded only where one is drawn."""
