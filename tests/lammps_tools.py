@@ -63,8 +63,9 @@ def run_lammps(
     *arguments: str,
     check: bool = True,
     plugins: Path | None = None,
+    timeout_s: float = 120,
 ) -> Run:
-    """Run a script under mpiexec; a run that hangs fails after two minutes."""
+    """Run a script under mpiexec; a run that hangs fails."""
     (folder / "in.test").write_text(script)
     command = [str(BIN / "mpiexec"), "-n", str(ranks), str(LMP), "-in", "in.test"]
     done = subprocess.run(
@@ -73,7 +74,7 @@ def run_lammps(
         env=environment() | ({"LAMMPS_PLUGIN_PATH": str(plugins)} if plugins else {}),
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=timeout_s,
     )
     output = done.stdout + done.stderr
     errors = [line for line in output.splitlines() if line.startswith("ERROR")]

@@ -153,6 +153,64 @@ class TwoHops(torch.nn.Module):
         return _blocks(members, torch.cat(labels), len(systems), outputs, None)
 
 
+class LocalAlloy(torch.nn.Module):
+    """One-hop many-body alloy of two elements, s_i = 1 for the second and 0 for the first:
+
+    E_i = site s_i + (pair s_i + one) ρ_i + two ρ_i² + angle |p_i|², ρ_i = Σ_j (1 + s_j) f(r_ij),
+    p_i = Σ_j f(r_ij) r_ij, with f(r) = (1 − r²/cutoff²)³. V_k = scale_k · E.
+
+    ``trap``: what goes wrong where an atom comes to y or z above 35 Å: "raise", "nan" (energy),
+    "slope" (forces alone), or "" for nothing.
+    """
+
+    def __init__(
+        self, cutoff: float, parameters: list[float], second: int, scales: list[float], trap: str
+    ):
+        super().__init__()
+        self.cutoff, self.second, self.trap = cutoff, second, trap
+        self.site, self.pair, self.one, self.two, self.angle = parameters
+        self.register_buffer("scales", torch.tensor(scales, dtype=torch.float64))
+
+    def requested_neighbor_lists(self) -> List[NeighborListOptions]:
+        return [NeighborListOptions(cutoff=self.cutoff, full_list=True, strict=True)]
+
+    def forward(
+        self,
+        systems: List[System],
+        outputs: Dict[str, ModelOutput],
+        selected_atoms: Optional[Labels],
+    ) -> Dict[str, TensorMap]:
+        energies: List[torch.Tensor] = []
+        labels: List[torch.Tensor] = []
+        for s, system in enumerate(systems):
+            pairs = system.get_neighbor_list(self.requested_neighbor_lists()[0])
+            first = pairs.samples.column("first_atom").long()
+            second = pairs.samples.column("second_atom").long()
+            r = pairs.values.reshape(-1, 3)
+            f = (1 - (r**2).sum(dim=1) / self.cutoff**2) ** 3
+            kind = (system.types == self.second).to(f.dtype)
+            zero = torch.zeros(len(system), dtype=f.dtype, device=f.device)
+            density = zero.index_add(0, first, f * (1 + kind[second]))
+            linear = (self.pair * kind + self.one) * density
+            polar = torch.zeros((len(system), 3), dtype=f.dtype, device=f.device)
+            polar = polar.index_add(0, first, f[:, None] * r)
+            energy = self.site * kind + linear + self.two * density**2
+            energy = energy + self.angle * (polar**2).sum(dim=1)
+            if bool((system.positions.detach()[:, 1:] > 35.0).any()):
+                if self.trap == "raise":
+                    raise ValueError("an atom went astray")
+                if self.trap == "nan":
+                    energy = energy * float("nan")
+                if self.trap == "slope":
+                    total = energy.sum()
+                    energy = energy + torch.sqrt(total - total.detach())
+            energies.append(energy)
+            atom = torch.arange(len(system), dtype=torch.int32, device=f.device)
+            labels.append(torch.stack([torch.full_like(atom, s), atom], dim=1))
+        members = torch.cat(energies)[:, None] * self.scales.to(energies[0].dtype)[None, :]
+        return _blocks(members, torch.cat(labels), len(systems), outputs, selected_atoms)
+
+
 class OneLongElement(torch.nn.Module):
     """Pairs within ``short`` count for every centre, pairs within ``long`` for one element's; two
     members."""

@@ -2,6 +2,7 @@
 
 #include "edges.h"
 
+#include <algorithm>
 #include <cmath>
 #include <unordered_map>
 #include <unordered_set>
@@ -27,31 +28,35 @@ void append(Layout &layout, const AtomsView &atoms, int i)
   for (int d = 0; d < 3; d++) layout.cluster.positions_A.push_back(atoms.x_A[i][d]);
 }
 
-Layout local_atoms(const AtomsView &atoms, std::vector<int> &index, size_t n_requests)
+// The local atoms, and no edges yet; memory is that of the step before.
+void start_with_local_atoms(Layout &layout, const AtomsView &atoms, std::vector<int> &index,
+                            size_t n_requests)
 {
-  Layout layout;
-  layout.cluster.edges.resize(n_requests);
+  auto &cluster = layout.cluster;
+  layout.atom.clear();
+  cluster.atomic_numbers.clear();
+  cluster.positions_A.clear();
+  cluster.cell_A.fill(0.0);
+  cluster.periodic.fill(false);
+  cluster.edges.resize(n_requests);
   for (int i = 0; i < atoms.n_local; i++) {
     if (atoms.atomic_number[i] == 0) continue;
     index[i] = int(layout.atom.size());
     append(layout, atoms, i);
   }
   layout.cluster.n_centers = int(layout.atom.size());
-  return layout;
 }
 
-// Room for all pairs of the lists of LAMMPS, which a skin makes a little longer than ours.
-void reserve(Layout &layout, const AtomsView &atoms)
+struct Neighbor {
+  int atom;
+  double r[3], square;
+};
+
+// Where to write up to n values behind the first `used` ones; what is there already is not cleared.
+template <class T> T *room_for(std::vector<T> &values, size_t used, size_t n)
 {
-  size_t n = 0;
-  for (int k = 0; k < atoms.n_lists; k++) n += size_t(atoms.numneigh[atoms.ilist[k]]);
-  for (auto &list : layout.cluster.edges) {
-    list.samples.reserve(5 * n);
-    list.vectors_A.reserve(3 * n);
-  }
-  layout.atom.reserve(atoms.n_all);
-  layout.cluster.atomic_numbers.reserve(atoms.n_all);
-  layout.cluster.positions_A.reserve(3 * size_t(atoms.n_all));
+  if (values.size() < used + n) values.resize(used + n);
+  return values.data() + used;
 }
 
 // Inverse of the box: rows of fractional coordinates, by cofactors.
@@ -96,40 +101,76 @@ void EdgeList::add(int first, int second, const std::array<int, 3> &shift, const
   vectors_A.insert(vectors_A.end(), vector_A, vector_A + 3);
 }
 
-Layout ghosts_as_atoms(const AtomsView &atoms, const std::vector<Request> &requests)
+void ghosts_as_atoms(const AtomsView &atoms, const std::vector<Request> &requests, Layout &layout)
 {
   std::vector<int> index(atoms.n_all, -1);
-  Layout layout = local_atoms(atoms, index, requests.size());
-  reserve(layout, atoms);
+  start_with_local_atoms(layout, atoms, index, requests.size());
+  double longest = 0.0;
+  for (const auto &request : requests) longest = std::max(longest, request.cutoff_A);
+  const double *x = atoms.n_all ? atoms.x_A[0] : nullptr;    // LAMMPS keeps them in one piece
+  std::vector<Neighbor> near;
+  std::vector<size_t> n_edges(requests.size(), 0);
   for (int k = 0; k < atoms.n_lists; k++) {
     const int i = atoms.ilist[k];
     if (i >= atoms.n_local || index[i] < 0) continue;
-    for (int n = 0; n < atoms.numneigh[i]; n++) {
-      const int j = atoms.firstneigh[i][n] & NEIGHMASK;
-      if (atoms.atomic_number[j] == 0) continue;
-      double r[3];
-      difference(atoms, i, j, r);
-      const double r2 = square(r);
-      for (size_t l = 0; l < requests.size(); l++) {
-        if (r2 >= requests[l].cutoff_A * requests[l].cutoff_A) continue;
-        // of a local pair the list has both directions, of a pair with a ghost one
-        if (!requests[l].full && j < atoms.n_local && j < i) continue;
-        if (index[j] < 0) {
-          index[j] = int(layout.atom.size());
-          append(layout, atoms, j);
-        }
-        layout.cluster.edges[l].add(index[i], index[j], {0, 0, 0}, r);
+    // most of a list is skin: what is near first, without a branch that is hard to foresee
+    const int n_list = atoms.numneigh[i];
+    const int *list = atoms.firstneigh[i];
+    if (int(near.size()) < n_list) near.resize(n_list);
+    Neighbor *next = near.data();
+    const double here_x = x[3 * size_t(i)], here_y = x[3 * size_t(i) + 1],
+                 here_z = x[3 * size_t(i) + 2];
+    for (int n = 0; n < n_list; n++) {
+      const int j = list[n] & NEIGHMASK;
+      const double dx = x[3 * size_t(j)] - here_x, dy = x[3 * size_t(j) + 1] - here_y,
+                   dz = x[3 * size_t(j) + 2] - here_z;
+      const double r2 = dx * dx + dy * dy + dz * dz;
+      *next = {j, {dx, dy, dz}, r2};
+      next += r2 < longest * longest;
+    }
+    const int n_near = int(next - near.data());
+    for (int n = 0; n < n_near; n++) {
+      const int j = near[n].atom;
+      if (index[j] < 0 && atoms.atomic_number[j] != 0) {
+        index[j] = int(layout.atom.size());
+        append(layout, atoms, j);
       }
     }
+    for (size_t l = 0; l < requests.size(); l++) {
+      auto &edges = layout.cluster.edges[l];
+      auto *sample = room_for(edges.samples, 5 * n_edges[l], 5 * size_t(n_near));
+      auto *vector = room_for(edges.vectors_A, 3 * n_edges[l], 3 * size_t(n_near));
+      const double limit = requests[l].cutoff_A * requests[l].cutoff_A;
+      for (int n = 0; n < n_near; n++) {
+        const int j = near[n].atom;
+        if (near[n].square >= limit || index[j] < 0) continue;
+        // of a local pair the list has both directions, of a pair with a ghost one
+        if (!requests[l].full && j < atoms.n_local && j < i) continue;
+        sample[0] = index[i];
+        sample[1] = index[j];
+        sample[2] = sample[3] = sample[4] = 0;
+        for (int d = 0; d < 3; d++) vector[d] = near[n].r[d];
+        sample += 5;
+        vector += 3;
+      }
+      n_edges[l] = size_t(vector - edges.vectors_A.data()) / 3;
+    }
   }
-  return layout;
+  for (size_t l = 0; l < requests.size(); l++) {
+    layout.cluster.edges[l].samples.resize(5 * n_edges[l]);
+    layout.cluster.edges[l].vectors_A.resize(3 * n_edges[l]);
+  }
 }
 
-Layout folded(const AtomsView &atoms, const Box &box, const std::vector<Request> &requests)
+void folded(const AtomsView &atoms, const Box &box, const std::vector<Request> &requests,
+            Layout &layout)
 {
   std::vector<int> index(atoms.n_all, -1);    // of the atom itself or the image that stands for it
-  Layout layout = local_atoms(atoms, index, requests.size());
-  reserve(layout, atoms);
+  start_with_local_atoms(layout, atoms, index, requests.size());
+  for (auto &list : layout.cluster.edges) {
+    list.samples.clear();
+    list.vectors_A.clear();
+  }
   for (int d = 0; d < 3; d++) {
     layout.cluster.periodic[d] = box.periodic[d];
     if (box.periodic[d])
@@ -184,7 +225,6 @@ Layout folded(const AtomsView &atoms, const Box &box, const std::vector<Request>
       }
     }
   }
-  return layout;
 }
 
 }    // namespace quorum

@@ -34,12 +34,13 @@ struct Layout {
 };
 
 // Ghosts are atoms like others, in open space; edges of local atoms only. For models whose energies
-// need no more than the edges of their own atom.
-Layout ghosts_as_atoms(const AtomsView &atoms, const std::vector<Request> &requests);
+// need no more than the edges of their own atom. Both write over `layout`, whose memory is kept.
+void ghosts_as_atoms(const AtomsView &atoms, const std::vector<Request> &requests, Layout &layout);
 
 // Images of one atom are one atom, edges carry cell shifts, and both directions of every edge are
 // decided at once. For models that pass messages or read positions through the shifts.
-Layout folded(const AtomsView &atoms, const Box &box, const std::vector<Request> &requests);
+void folded(const AtomsView &atoms, const Box &box, const std::vector<Request> &requests,
+            Layout &layout);
 
 }    // namespace quorum
 

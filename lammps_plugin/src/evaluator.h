@@ -1,7 +1,7 @@
 // What the pair style needs of a model, without torch and without LAMMPS.
 //
-// The auto-loaded plugin knows only this header; what implements it (torch_model.cpp) is opened when
-// the style is used, so that an `lmp` that never uses it pays nothing for torch. Units: eV, Å.
+// The pair style knows only this header; what implements it (torch_model.cpp) is opened when the
+// style is used, so that an `lmp` that never uses it pays nothing for torch. Units: eV, Å.
 
 #ifndef QUORUM_EVALUATOR_H
 #define QUORUM_EVALUATOR_H
@@ -20,6 +20,7 @@ struct Options {
   std::string device = "cpu";
   std::string dtype;         // float32, float64, or empty: what the file declares
   bool members = true;       // false: only the output `energy` is evaluated
+  std::string kernel = "auto";    // on, off, or auto: the hand-made code where the file has one
   int local_rank = 0;        // which GPU of the machine `device cuda` means
 };
 
@@ -54,6 +55,7 @@ struct Gradient {
 };
 
 struct ModelInfo {
+  std::string evaluator;    // what runs the model, for the user to read
   std::vector<int> atomic_numbers;
   std::vector<Request> requests;
   double declared_range_A = 0.0;
@@ -69,10 +71,13 @@ class Evaluator {
   virtual const ModelInfo &info() const = 0;
   // Columns (members, then the baseline if there is one) that the last forward gave.
   virtual int n_columns() const = 0;
-  // Energies of the centers, row by row, n_columns per row. Throws std::runtime_error.
+  // Energies of the centers, row by row, n_columns per row. Throws std::runtime_error. The cluster
+  // must stay as it is until the last gradient.
   virtual const std::vector<double> &forward(const Cluster &cluster, bool gradients) = 0;
-  // Gradient of Σ_columns cotangent · Σ_centers energy, once after each forward with gradients.
-  virtual const Gradient &gradient(const std::vector<double> &cotangents) = 0;
+  // Gradient of Σ_columns cotangent · Σ_centers energy, after a forward with gradients. It may be
+  // asked for again, with other cotangents, as long as every call but the last says `again`; what
+  // is returned lasts until the next call.
+  virtual const Gradient &gradient(const std::vector<double> &cotangents, bool again = false) = 0;
 };
 
 // Conversion to LAMMPS units `real`: kcal/mol per eV (CODATA 2018, as in quorum_md.units).

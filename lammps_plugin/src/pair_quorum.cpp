@@ -1,26 +1,32 @@
-// pair_style quorum; see pair_quorum.h, and README.md for its use.
+// pair_style quorum during a run; see pair_quorum.h, and README.md for its use.
 
 #include "pair_quorum.h"
 
 #include "atom.h"
 #include "comm.h"
 #include "domain.h"
-#include "elements.h"
 #include "error.h"
 #include "force.h"
 #include "memory.h"
 #include "neigh_list.h"
 #include "neighbor.h"
-#include "platform.h"
+#include "tally.h"
 #include "update.h"
 
 #include <algorithm>
 #include <cmath>
-#include <cstdlib>
 #include <cstring>
 #include <stdexcept>
 
 using namespace LAMMPS_NS;
+
+// LAMMPS before 2025 has no such flag.
+template <class P> static auto offer_atomic_energies(P *pair, int)
+    -> decltype(void(pair->atomic_energy_enable = 1))
+{
+  pair->atomic_energy_enable = 1;
+}
+template <class P> static void offer_atomic_energies(P *, long) {}
 
 PairQuorum::PairQuorum(LAMMPS *lmp, Opener opener) : Pair(lmp), opener_(opener)
 {
@@ -28,7 +34,9 @@ PairQuorum::PairQuorum(LAMMPS *lmp, Opener opener) : Pair(lmp), opener_(opener)
   restartinfo = 0;
   one_coeff = 1;
   manybody_flag = 1;
-  centroidstressflag = CENTROID_NOTAVAIL;
+  centroidstressflag = CENTROID_AVAIL;    // of models for which it is not, compute() says why
+  comm_reverse = 3;
+  offer_atomic_energies(this, 0);
   no_virial_fdotr_compute = 1;    // the virial comes from the gradient, folded images included
 }
 
@@ -43,7 +51,7 @@ PairQuorum::~PairQuorum()
 }
 
 // Work that may fail on some ranks: all leave together, with one line.
-template <class Work> void PairQuorum::together(Work &&work)
+void PairQuorum::together(const std::function<void()> &work, const std::string &about)
 {
   std::string problem;
   try {
@@ -55,175 +63,12 @@ template <class Work> void PairQuorum::together(Work &&work)
   int first = 0;
   MPI_Allreduce(&mine, &first, 1, MPI_INT, MPI_MIN, world);
   if (first == comm->nprocs) return;
+  problem = about + problem;
   int length = int(problem.size());
   MPI_Bcast(&length, 1, MPI_INT, first, world);
   problem.resize(length);
   MPI_Bcast(problem.data(), length, MPI_CHAR, first, world);
   error->all(FLERR, "pair_style quorum: " + problem);
-}
-
-// Which rank of this machine we are, as the launcher tells it: it picks the GPU.
-static int local_rank(int fallback)
-{
-  for (const char *name : {"MPI_LOCALRANKID", "OMPI_COMM_WORLD_LOCAL_RANK",
-                           "MV2_COMM_WORLD_LOCAL_RANK", "SLURM_LOCALID", "PMI_LOCAL_RANK"})
-    if (const char *value = std::getenv(name)) return std::atoi(value);
-  return fallback;
-}
-
-// As LAMMPS finds potentials; then the models that come with the package, by name.
-static std::string find_model(const std::string &name)
-{
-  const auto found = utils::get_potential_file_path(name);
-  if (!found.empty()) return found;
-#ifdef QUORUM_DATA_FOLDER
-  const auto shipped = std::string(QUORUM_DATA_FOLDER) + "/" + name + ".pt";
-  if (name.find('/') == std::string::npos && platform::file_is_readable(shipped)) return shipped;
-#endif
-  return name;
-}
-
-void PairQuorum::settings(int narg, char **arg)
-{
-  if (narg < 1)
-    error->all(FLERR, "pair_style quorum: no model; expected pair_style quorum model.pt");
-  const std::string units = update->unit_style;
-  if (units == "metal")
-    energy_unit_ = 1.0;
-  else if (units == "real")
-    energy_unit_ = quorum::KCAL_MOL_PER_EV;
-  else
-    error->all(FLERR, "pair_style quorum: units {} do not fit a model of eV and Angstrom; use units "
-               "metal or real", units);
-
-  options_ = quorum::Options();
-  options_.file = arg[0];
-  options_.file = find_model(options_.file);
-  options_.local_rank = local_rank(comm->me);
-  for (int k = 1; k < narg; k += 2) {
-    const std::string key = arg[k];
-    if (k + 1 == narg)
-      error->all(FLERR, "pair_style quorum: keyword {} has no value", key);
-    const std::string value = arg[k + 1];
-    if (key == "device")
-      options_.device = value;
-    else if (key == "dtype")
-      options_.dtype = value;
-    else if (key == "extensions")
-      options_.extensions = value;
-    else if (key == "members")
-      options_.members = utils::logical(FLERR, value, false, lmp) == 1;
-    else
-      error->all(FLERR, "pair_style quorum: unknown keyword {}; expected device, dtype, members or "
-                 "extensions", key);
-  }
-}
-
-void PairQuorum::load()
-{
-  together([&] {
-    std::string problem;
-    model_.reset(opener_(options_, problem));
-    if (!model_) throw std::runtime_error(problem);
-    try {
-      facts_ = quorum::measure(*model_);
-    } catch (const std::exception &failure) {
-      throw std::runtime_error(options_.file + ": " + failure.what());
-    }
-  });
-  // ranks must not differ in what they do next
-  MPI_Bcast(&facts_, sizeof(facts_), MPI_BYTE, 0, world);
-  const auto &info = model_->info();
-  n_members_ = facts_.n_columns - (info.has_baseline ? 1 : 0);
-  fold_ = facts_.range_A > facts_.cutoff_A + 1e-6 || !facts_.local_lists_suffice;
-
-  delete[] pvector;
-  nextra = options_.members ? n_members_ : 0;
-  pvector = nextra ? new double[nextra]() : nullptr;
-
-  if (std::isfinite(facts_.range_A) && facts_.range_A > info.declared_range_A + 1e-6 &&
-      comm->me == 0)
-    error->warning(FLERR, "{} declares an interaction range of {} Angstrom, but atoms up to {} "
-                   "Angstrom away were seen to matter; {} is used", options_.file,
-                   info.declared_range_A, facts_.range_A, facts_.range_A);
-}
-
-void PairQuorum::allocate()
-{
-  const int n = atom->ntypes + 1;
-  memory->create(setflag, n, n, "pair:setflag");
-  memory->create(cutsq, n, n, "pair:cutsq");
-  memory->create(cutghost, n, n, "pair:cutghost");
-  allocated = 1;
-}
-
-void PairQuorum::coeff(int narg, char **arg)
-{
-  if (!allocated) allocate();
-  if (narg != atom->ntypes + 2 || std::strcmp(arg[0], "*") != 0 || std::strcmp(arg[1], "*") != 0)
-    error->all(FLERR, "pair_style quorum: pair_coeff has {} elements for {} atom types; expected "
-               "pair_coeff * * and one element (or NULL) per type", std::max(narg - 2, 0),
-               atom->ntypes);
-  load();
-
-  const auto &known = model_->info().atomic_numbers;
-  number_of_type_.assign(atom->ntypes + 1, 0);
-  for (int t = 1; t <= atom->ntypes; t++) {
-    const std::string symbol = arg[t + 1];
-    if (symbol == "NULL") continue;
-    const int number = quorum::atomic_number(symbol);
-    if (std::find(known.begin(), known.end(), number) == known.end() || number == 0) {
-      std::string list;
-      for (const int z : known) list += " " + quorum::symbol(z);
-      error->all(FLERR, "pair_style quorum: element {} is not in {} (it knows{}); correct "
-                 "pair_coeff", symbol, options_.file, list);
-    }
-    number_of_type_[t] = number;
-  }
-  for (int i = 0; i <= atom->ntypes; i++)
-    for (int j = 0; j <= atom->ntypes; j++)
-      setflag[i][j] = i && j && i <= j && number_of_type_[i] && number_of_type_[j];
-}
-
-void PairQuorum::init_style()
-{
-  if (!force->newton_pair)
-    error->all(FLERR, "pair_style quorum: needs newton pair on; remove `newton off`");
-  if (atom->molecular != Atom::ATOMIC)
-    for (int k = 1; k < 4; k++)
-      if (force->special_lj[k] != 1.0 || force->special_coul[k] != 1.0)
-        error->all(FLERR, "pair_style quorum: special_bonds take neighbours of bonded atoms away; "
-                   "use special_bonds lj/coul 1 1 1");
-  const bool alone = comm->nprocs == 1;
-  int flags = NeighConst::REQ_FULL;
-  ghostneigh = 0;
-  if (fold_) {
-    if (!atom->tag_enable)
-      error->all(FLERR, "pair_style quorum: {} needs atom IDs; use atom_modify id yes",
-                 options_.file);
-    if (!alone) {
-      if (!std::isfinite(facts_.range_A))
-        error->all(FLERR, "pair_style quorum: no limit was found to the range of {}; run it on one "
-                   "MPI rank", options_.file);
-      if (comm->mode != Comm::SINGLE)
-        error->all(FLERR, "pair_style quorum: {} needs one ghost cutoff for all atoms; use "
-                   "comm_modify mode single", options_.file);
-      // ghosts out to the range, and the neighbours of ghosts
-      comm->cutghostuser = std::max(comm->cutghostuser, facts_.range_A + neighbor->skin);
-      flags |= NeighConst::REQ_GHOST;
-      ghostneigh = 1;
-    }
-  }
-  neighbor->add_request(this, flags);
-}
-
-double PairQuorum::init_one(int i, int j)
-{
-  if (!setflag[i][j] && !setflag[j][i])
-    error->all(FLERR, "pair_style quorum: atom types {} and {} have no elements; give one per type "
-               "in pair_coeff, or NULL with pair_style hybrid", i, j);
-  cutghost[i][j] = cutghost[j][i] = facts_.cutoff_A;
-  return facts_.cutoff_A;
 }
 
 void PairQuorum::build_layout()
@@ -245,28 +90,15 @@ void PairQuorum::build_layout()
     box.vectors_A = {domain->xprd, 0, 0, domain->xy, domain->yprd, 0, domain->xz, domain->yz,
                      domain->zprd};
     box.periodic = {domain->xperiodic == 1, domain->yperiodic == 1, domain->zperiodic == 1};
-    layout_ = quorum::folded(view, box, requests);
+    quorum::folded(view, box, requests, layout_);
   } else {
-    layout_ = quorum::ghosts_as_atoms(view, requests);
+    quorum::ghosts_as_atoms(view, requests, layout_);
   }
   layout_.cluster.select = facts_.honours_selection;
 }
 
-quorum::Drive PairQuorum::drive(const std::vector<double> &local_totals_eV) const
+double PairQuorum::driving_energy(const double *row_eV, double mean, double mixing) const
 {
-  const auto &info = model_->info();
-  if (!info.has_baseline) return quorum::mean_of_members(n_members_);
-  // the mixing depends on energies of the whole system: those of all ranks
-  std::vector<double> totals(local_totals_eV.size());
-  MPI_Allreduce(local_totals_eV.data(), totals.data(), int(totals.size()), MPI_DOUBLE, MPI_SUM,
-                world);
-  return quorum::weighted_baseline(totals, info.sigma_eV);
-}
-
-double PairQuorum::driving_energy(const double *row_eV, double mixing) const
-{
-  double mean = 0.0;
-  for (int m = 0; m < n_members_; m++) mean += row_eV[m] / n_members_;
   if (!model_->info().has_baseline) return mean;
   const double base = row_eV[n_members_];
   return base + mixing * (mean - base);
@@ -281,107 +113,168 @@ void PairQuorum::take_rows(const std::vector<double> &rows_eV, const quorum::Dri
   for (int c = 0; c < layout_.cluster.n_centers; c++) {
     const double *row = rows_eV.data() + size_t(c) * n_columns;
     const int i = layout_.atom[c];
-    const double energy = energy_unit_ * driving_energy(row, how.mixing);
+    // against the first member: one pass over the row, and no digits lost
+    double sum = 0.0, squares = 0.0;
+    for (int m = 0; m < n_members_; m++) {
+      const double difference = row[m] - row[0];
+      sum += difference;
+      squares += difference * difference;
+    }
+    squares = std::max(squares - sum * sum / n_members_, 0.0);
+    for (int m = 0; m < nextra; m++) pvector[m] += energy_unit_ * row[m];
+    const double energy = energy_unit_ * driving_energy(row, row[0] + sum / n_members_, how.mixing);
     if (eflag_global) eng_vdwl += energy;
     if (eflag_atom) eatom[i] += energy;
-    double mean = 0.0, squares = 0.0;
-    for (int m = 0; m < n_members_; m++) mean += row[m] / n_members_;
-    for (int m = 0; m < n_members_; m++) {
-      squares += (row[m] - mean) * (row[m] - mean);
-      if (nextra) pvector[m] += energy_unit_ * row[m];
-    }
     if (n_members_ > 1) spread_[i] = energy_unit_ * std::sqrt(squares / (n_members_ - 1));
   }
 }
 
-// Forces on local atoms and ghosts, and the virial of the energies of the local atoms.
 void PairQuorum::take_gradient(const quorum::Gradient &gradient)
 {
-  const auto &cluster = layout_.cluster;
-  double **f = atom->f;
-  double w[9] = {};
-  auto add = [&](const double *x, const double *g) {
-    for (int a = 0; a < 3; a++)
-      for (int b = 0; b < 3; b++) w[3 * a + b] -= x[a] * g[b];
-  };
-  const auto &g_positions = gradient.positions_eV_A;
-  for (size_t c = 0; c < g_positions.size() / 3; c++) {
-    const double *g = &g_positions[3 * c];
-    for (int d = 0; d < 3; d++) f[layout_.atom[c]][d] -= energy_unit_ * g[d];
-    add(&cluster.positions_A[3 * c], g);
-  }
-  for (int row = 0; row < 3; row++) add(&cluster.cell_A[3 * row], &gradient.cell_eV_A[3 * row]);
-  for (size_t l = 0; l < gradient.edges_eV_A.size(); l++) {
-    const auto &list = cluster.edges[l];
-    const auto &g_edges = gradient.edges_eV_A[l];
-    for (size_t k = 0; k < g_edges.size() / 3; k++) {
-      const double *g = &g_edges[3 * k];
-      double *first = f[layout_.atom[list.samples[5 * k]]];
-      double *second = f[layout_.atom[list.samples[5 * k + 1]]];
-      for (int d = 0; d < 3; d++) {
-        first[d] += energy_unit_ * g[d];
-        second[d] -= energy_unit_ * g[d];
-      }
-      if (vflag_either) add(&list.vectors_A[3 * k], g);
-    }
-  }
-  if (vflag_global) {
-    // symmetrised: some models (PET) are not exactly rotation invariant
-    const int pairs[6][2] = {{0, 0}, {1, 1}, {2, 2}, {0, 1}, {0, 2}, {1, 2}};
-    for (int v = 0; v < 6; v++)
-      virial[v] += 0.5 * energy_unit_ *
-          (w[3 * pairs[v][0] + pairs[v][1]] + w[3 * pairs[v][1] + pairs[v][0]]);
-  }
+  const auto w = quorum::symmetrised(
+      quorum::add_forces(layout_, gradient, energy_unit_, atom->f[0]));
+  if (vflag_global)
+    for (int v = 0; v < 6; v++) virial[v] += w[v];
+  if (vflag_atom) quorum::add_atom_virials(layout_, gradient, energy_unit_, vatom[0]);
+  if (cvflag_atom) quorum::add_centroid_virials(layout_, gradient, energy_unit_, cvatom[0]);
 }
 
-// Half of the virial of every edge to either end; the ghosts' part goes home by LAMMPS.
-void PairQuorum::tally_atom_virials(const quorum::Gradient &gradient)
+// Why the energy of an atom is not a function of its neighbours; empty if it is.
+std::string PairQuorum::not_local() const
 {
-  const int pairs[6][2] = {{0, 0}, {1, 1}, {2, 2}, {0, 1}, {0, 2}, {1, 2}};
-  for (size_t l = 0; l < gradient.edges_eV_A.size(); l++) {
-    const auto &list = layout_.cluster.edges[l];
-    const auto &g_edges = gradient.edges_eV_A[l];
-    for (size_t k = 0; k < g_edges.size() / 3; k++) {
-      const double *g = &g_edges[3 * k], *r = &list.vectors_A[3 * k];
-      for (int v = 0; v < 6; v++) {
-        const int a = pairs[v][0], b = pairs[v][1];
-        const double share = -0.25 * energy_unit_ * (r[a] * g[b] + r[b] * g[a]);
-        vatom[layout_.atom[list.samples[5 * k]]][v] += share;
-        vatom[layout_.atom[list.samples[5 * k + 1]]][v] += share;
-      }
-    }
-  }
+  if (model_->info().has_baseline)
+    return options_.file + " has a weighted baseline, whose mixing depends on the whole system";
+  if (fold_) return options_.file + " sees farther than the neighbours of an atom";
+  return "";
+}
+
+void PairQuorum::check_request() const
+{
+  const double needed = facts_.range_A + neighbor->skin;
+  if (ghostneigh && comm->get_comm_cutoff() < needed - 1e-9)
+    error->all(FLERR, "pair_style quorum: ghosts reach {} Angstrom, but {} needs {}; raise "
+               "comm_modify cutoff", comm->get_comm_cutoff(), options_.file, needed);
+  if (!vflag_atom && !cvflag_atom) return;
+  if (facts_.reads_positions)
+    error->all(FLERR, "pair_style quorum: {} reads positions instead of distances, so that its "
+               "virial cannot be told apart by atoms; leave out stress/atom", options_.file);
+  if (!cvflag_atom) return;
+  auto why = not_local();
+  for (const auto &request : model_->info().requests)
+    if (why.empty() && !request.full) why = options_.file + " lists every pair once";
+  if (!why.empty())
+    error->all(FLERR, "pair_style quorum: {}, so that no current of energy between atoms is known; "
+               "leave out centroid/stress/atom", why);
 }
 
 void PairQuorum::compute(int eflag, int vflag)
 {
   ev_init(eflag, vflag);
-  const double needed = facts_.range_A + neighbor->skin;
-  if (ghostneigh && comm->get_comm_cutoff() < needed - 1e-9)
-    error->all(FLERR, "pair_style quorum: ghosts reach {} Angstrom, but {} needs {}; raise "
-               "comm_modify cutoff", comm->get_comm_cutoff(), options_.file, needed);
-  if (vflag_atom && facts_.reads_positions)
-    error->all(FLERR, "pair_style quorum: {} reads positions instead of distances, so that its "
-               "virial cannot be told apart by atoms; leave out stress/atom", options_.file);
+  check_request();
   if (int(spread_.size()) < atom->nmax) spread_.resize(atom->nmax);
   build_layout();
 
-  // models refuse systems without atoms: an empty rank only takes part in the reductions
+  // models refuse systems without atoms: an empty rank only takes part in what all ranks do
   const bool empty = layout_.cluster.n_centers == 0;
+  const std::string file = options_.file + ": ";
+  const bool deviation = deviation_ && deviation_->is_due(update->ntimestep);
   const std::vector<double> none;
-  try {
-    const auto &rows = empty ? none : model_->forward(layout_.cluster, true);
-    std::vector<double> totals(facts_.n_columns, 0.0);
-    for (size_t k = 0; k < rows.size(); k++) totals[k % totals.size()] += rows[k];
-    const auto how = drive(totals);
-    take_rows(rows, how);
+  const std::vector<double> *rows = &none;
+  std::vector<double> totals(facts_.n_columns, 0.0);
+  auto forward = [&] {
     if (empty) return;
-    const auto &gradient = model_->gradient(how.cotangents);
-    take_gradient(gradient);
-    if (vflag_atom) tally_atom_virials(gradient);
+    rows = &model_->forward(layout_.cluster, true);
+    for (size_t k = 0; k < rows->size(); k += totals.size())
+      for (size_t c = 0; c < totals.size(); c++) totals[c] += (*rows)[k + c];
+    for (const double total : totals)
+      if (!std::isfinite(total))
+        throw std::runtime_error("its energy is not finite; atoms may be on top of each other");
+  };
+  quorum::Drive how = quorum::mean_of_members(n_members_);
+  auto backward = [&] {
+    if (!empty) take_gradient(model_->gradient(how.cotangents, deviation));
+  };
+  if (model_->info().has_baseline) {
+    together(forward, file);
+    // the mixing depends on energies of the whole system: those of all ranks
+    MPI_Allreduce(MPI_IN_PLACE, totals.data(), int(totals.size()), MPI_DOUBLE, MPI_SUM, world);
+    how = quorum::weighted_baseline(totals, model_->info().sigma_eV);
+    together(backward, file);
+  } else {
+    together(
+        [&] {
+          forward();
+          backward();
+        },
+        file);
+  }
+  take_rows(*rows, how);
+  if (deviation) write_deviation();
+}
+
+// One backward pass per member; forces are whole after the ghosts' part has gone home.
+void PairQuorum::write_deviation()
+{
+  const size_t n_local = size_t(atom->nlocal);
+  std::vector<bool> counts(n_local);
+  for (size_t i = 0; i < n_local; i++) counts[i] = number_of_type_[atom->type[i]] != 0;
+  deviation_->begin(3 * n_local);
+  for (int m = 0; m < n_members_; m++) {
+    member_forces_.assign(3 * (n_local + atom->nghost), 0.0);
+    quorum::Tensor virial{};
+    together(
+        [&] {
+          if (layout_.cluster.n_centers == 0) return;
+          std::vector<double> cotangents(facts_.n_columns, 0.0);
+          cotangents[m] = 1.0;
+          const auto &gradient = model_->gradient(cotangents, m + 1 < n_members_);
+          virial = quorum::add_forces(layout_, gradient, energy_unit_, member_forces_.data());
+        },
+        options_.file + ": ");
+    comm->reverse_comm(this);
+    deviation_->add_member(member_forces_.data(), virial);
+  }
+  deviation_->write(update->ntimestep, counts, world);
+}
+
+int PairQuorum::pack_reverse_comm(int n, int first, double *buffer)
+{
+  std::copy_n(member_forces_.begin() + 3 * size_t(first), 3 * size_t(n), buffer);
+  return 3 * n;
+}
+
+void PairQuorum::unpack_reverse_comm(int n, int *list, double *buffer)
+{
+  for (int k = 0; k < n; k++)
+    for (int d = 0; d < 3; d++) member_forces_[3 * size_t(list[k]) + d] += *buffer++;
+}
+
+double PairQuorum::compute_atomic_energy(int i, NeighList *neighbours)
+{
+  const auto why = not_local();
+  if (!why.empty())
+    error->one(FLERR, "pair_style quorum: {}, so that trial moves need the energy of the whole "
+               "system; leave out atomic/energy yes", why);
+  const double needed = 2.0 * facts_.cutoff_A + neighbor->skin;
+  if (comm->get_comm_cutoff() < needed - 1e-9)
+    error->one(FLERR, "pair_style quorum: ghosts reach {} Angstrom, but the neighbours of an atom's "
+               "neighbours are up to {} away; raise comm_modify cutoff", comm->get_comm_cutoff(),
+               needed);
+  quorum::Neighbourhoods view;
+  view.n_all = atom->nlocal + atom->nghost;
+  view.n_lists = neighbours->inum + (neighbours->ghost ? neighbours->gnum : 0);
+  view.x_A = atom->x;
+  view.type = atom->type;
+  view.atomic_number = number_of_type_.data();
+  view.numneigh = neighbours->numneigh;
+  view.firstneigh = neighbours->firstneigh;
+  try {
+    return energy_unit_ *
+        local_energies_.energy_eV(i, view, *model_, facts_.honours_selection);
   } catch (const std::runtime_error &failure) {
     error->one(FLERR, "pair_style quorum: {}: {}", options_.file, failure.what());
   }
+  return 0.0;
 }
 
 void *PairQuorum::extract_peratom(const char *name, int &ncol)

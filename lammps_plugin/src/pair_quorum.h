@@ -4,12 +4,15 @@
 #ifndef LMP_PAIR_QUORUM_H
 #define LMP_PAIR_QUORUM_H
 
+#include "deviation.h"
 #include "drive.h"
 #include "edges.h"
 #include "evaluator.h"
+#include "local_energies.h"
 #include "measure.h"
 #include "pair.h"
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -29,17 +32,24 @@ class PairQuorum : public Pair {
   void init_style() override;
   double init_one(int i, int j) override;
   void *extract_peratom(const char *name, int &ncol) override;
+  int pack_reverse_comm(int n, int first, double *buffer) override;
+  void unpack_reverse_comm(int n, int *list, double *buffer) override;
+  // energy of one atom from its neighbours, for fix sgcmc; LAMMPS before 2025 does not ask for it,
+  // hence no `override`
+  double compute_atomic_energy(int i, class NeighList *neighbours);
 
  private:
-  template <class Work> void together(Work &&work);
+  void together(const std::function<void()> &work, const std::string &about = "");
+  void set_deviation(const std::string &every, const std::string &file);
   void load();
   void allocate();
+  std::string not_local() const;
+  void check_request() const;
   void build_layout();
-  quorum::Drive drive(const std::vector<double> &local_totals_eV) const;
   void take_rows(const std::vector<double> &rows_eV, const quorum::Drive &how);
   void take_gradient(const quorum::Gradient &gradient);
-  void tally_atom_virials(const quorum::Gradient &gradient);
-  double driving_energy(const double *row_eV, double mixing) const;
+  void write_deviation();
+  double driving_energy(const double *row_eV, double mean, double mixing) const;
 
   Opener opener_;
   quorum::Options options_;
@@ -51,6 +61,9 @@ class PairQuorum : public Pair {
   std::vector<int> number_of_type_;       // atomic number per LAMMPS type, 0: not ours
   quorum::Layout layout_;
   std::vector<double> spread_;            // per local atom, LAMMPS units
+  std::unique_ptr<quorum::Deviation> deviation_;
+  std::vector<double> member_forces_;     // of one member, on local atoms and ghosts
+  quorum::LocalEnergies local_energies_;
 };
 
 }    // namespace LAMMPS_NS

