@@ -15,7 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--output", required=True, metavar="OUT.pt", help="file to write")
     parser.add_argument("--members", type=int, default=32, metavar="K", help="members [32]")
     parser.add_argument("--cutoff", type=float, default=5.0, metavar="Å", help="cutoff [5.0]")
-    parser.add_argument("--seed", type=int, default=0, help="of split, training and subsets [0]")
+    parser.add_argument("--seed", type=int, default=0, help="of split, training and members [0]")
     apart = parser.add_mutually_exclusive_group()
     apart.add_argument(
         "--held-out-fraction",
@@ -53,13 +53,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--channels", type=int, default=24, metavar="N", help="after mixing [24]")
     parser.add_argument("--hidden", type=int, default=64, metavar="N", help="hidden units [64]")
-    parser.add_argument(
-        "--subset",
-        type=float,
-        default=0.2,
-        metavar="X",
-        help="part of each group that a member's head is fitted to [0.2]",
-    )
     parser.add_argument("--threads", type=int, help="threads of torch [all cores]")
     parser.epilog = (
         "Prints errors, spread and rms z-scores on the structures kept apart, per config_type;\n"
@@ -81,7 +74,6 @@ def run(args: argparse.Namespace) -> None:
     from ..models.fit import FitOptions, check_options, fit_potential
     from ..models.fit_data import read_data
     from ..models.fit_train import Training
-    from ..models.heads import Refit
 
     out = Path(args.output)
     inputs = [Path(p) for p in [*args.data, *([args.held_out] if args.held_out else [])]]
@@ -105,7 +97,6 @@ def run(args: argparse.Namespace) -> None:
             learning_rate=args.learning_rate,
             final_energy_weight=args.energy_weight,
         ),
-        heads=Refit(subset=args.subset),
     )
     check_options(options)
     result = fit_potential(

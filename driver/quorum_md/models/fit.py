@@ -1,9 +1,10 @@
 """Fit of the built-in potential: data in, a calibrated committee in one metatomic file out.
 
 Steps: references per element by least squares; part of each group kept apart; shared features
-trained (`quorum_md.models.fit_train`); K heads refitted in closed form on subsets
-(`quorum_md.models.heads`); the spread scaled to the errors on the structures kept apart
-(`quorum_md.models.calibration`). The form of the potential is in `quorum_md.models.density`.
+trained (`quorum_md.models.fit_train`); K heads in closed form, their spread levelled group by group
+within the training data (`quorum_md.models.heads`); the spread scaled to the errors on the
+structures kept apart (`quorum_md.models.calibration`). The form of the potential is in
+`quorum_md.models.density`.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ from .fit_data import (
 )
 from .fit_train import Trainee, Training, train
 from .frames import groups_of
-from .heads import Refit, energy_features, refit, subset_part, subsets
+from .heads import Refit, energy_features, refit
 from .metatomic_model import ALPHA_KEY, quiet_metatomic
 
 Array = npt.NDArray[np.float64]
@@ -92,7 +93,7 @@ class GroupReport:
     """Errors on the structures of one group that were kept apart, after calibration.
 
     Energies per atom; ``rms_z`` is the root mean square of error over spread, 1 where the spread
-    says how wrong the potential is.
+    says how wrong the potential is, and ``rms_z_error`` its standard error with so few structures.
     """
 
     group: str
@@ -101,6 +102,7 @@ class GroupReport:
     force_rmse_eV_A: float
     spread_meV: float
     rms_z: float
+    rms_z_error: float
 
 
 @dataclass
@@ -135,12 +137,12 @@ class FitResult:
         lines = [
             f"# structures kept apart; members' spread scaled by alpha = {self.alpha:.3f}; "
             "rms z = 1 where the spread is right",
-            f"# {'group':{width}}      n    energy     force    spread   rms z",
+            f"# {'group':{width}}      n    energy     force    spread   rms z  error",
             f"# {'':{width}}         meV/atom      eV/Å  meV/atom",
         ]
         lines += [
             f"  {r.group:{width}}  {r.n:5d}  {r.energy_rmse_meV:8.2f}  {r.force_rmse_eV_A:8.4f}  "
-            f"{r.spread_meV:8.2f}  {r.rms_z:6.2f}"
+            f"{r.spread_meV:8.2f}  {r.rms_z:6.2f} {r.rms_z_error:6.2f}"
             for r in self.report
         ]
         return "\n".join(lines)
@@ -267,8 +269,8 @@ def check_options(options: FitOptions) -> None:
         raise QuorumError(
             f"n_partners: got {options.n_partners}; expected at most n_mixed = {options.n_mixed}"
         )
-    if not 0.0 < options.heads.subset <= 1.0:
-        raise QuorumError(f"subset: got {options.heads.subset:g}; expected above 0 and at most 1")
+    if options.heads.folds < 2:
+        raise QuorumError(f"folds: got {options.heads.folds}; expected 2 or more")
     if options.training.epochs < 1:
         raise QuorumError(f"epochs: got {options.training.epochs}; expected 1 or more")
 
@@ -325,15 +327,9 @@ def _fit(
     if not all(bool(torch.isfinite(p).all()) for p in model.parameters()):
         raise QuorumError("fit: the training diverged; lower --learning-rate")
 
-    mask = subsets(
-        [groups[k] for k in training],
-        options.n_members,
-        subset_part(options.heads.subset, len(training), options.n_hidden + len(atomic_types)),
-        np.random.default_rng(seeds[2]),
+    members = refit(
+        model, data, groups, options.n_members, np.random.default_rng(seeds[2]), options.heads
     )
-    full_mask = np.zeros((options.n_members, len(pool)))
-    full_mask[:, training] = mask
-    members = refit(model, data, full_mask, groups, options.heads)
     alpha, report = _judge(model, members, apart, groups)
     potential = _assemble(model, members, alpha, atomic_types, reference_eV, options)
     return FitResult(
@@ -406,7 +402,15 @@ def _judge(
         chosen = np.ones(len(y), bool) if number == 0 else names == score.group
         force = float(np.sqrt(square[chosen].sum() / (3 * n[chosen].sum())))
         report.append(
-            GroupReport(score.group, score.n, score.rmse_meV, force, score.spread_meV, score.rms_z)
+            GroupReport(
+                score.group,
+                score.n,
+                score.rmse_meV,
+                force,
+                score.spread_meV,
+                score.rms_z,
+                score.rms_z_error,
+            )
         )
     return alpha, [report[0], *sorted(report[1:], key=lambda r: r.group)]
 

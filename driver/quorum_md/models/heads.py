@@ -1,23 +1,28 @@
-"""K linear heads on frozen features: a committee by resampling, each head in closed form.
+"""K linear heads on frozen features: a committee in closed form, its spread right group by group.
 
 Heads trained together from random starts spread far more than they err and without relation to it.
-Here every head is the regularised least-squares solution on its own random part of the data,
+Heads on random parts of the data spread as estimates from noisy data do, in proportion to
+√(weights / structures). But a potential errs because its form cannot do better, however many
+structures there are: one α cannot serve large groups and small ones, melts and strained crystals.
 
-    w_k = w + (Σ_s m_ks A_s + λ)⁻¹ Σ_s m_ks b_s ,
+Here the mean is the trained head w, and a member is the least-squares answer to random errors,
 
-with A_s, b_s the normal matrix and the residual of structure s (energy per atom and forces), m_ks
-whether member k sees it, and w the trained head, to which directions that the data leave open are
-drawn.
+    w_k = w + argmin_δ Σ_s θ_g(s) |J_s δ − ε_ks|² + λ |δ − η_k|²,
+    ε_ks ~ 𝒩(0, 1/θ_g(s)),   η_k ~ 𝒩(0, 1/λ),   minus their mean over k,
 
-One α cannot make the spread right for melts, alloys and strained crystals at once, so the groups
-are levelled first: each structure is judged by the members that did not see it, and a group whose
-rms z-score (error over spread) is low gets more weight, which narrows its spread. Structures that
-are kept apart play no part in it.
+with J_s the weighted jacobian of structure s (energy per atom and forces). The members spread as
+𝒩(w, C), C = (Σ_g θ_g A_g + λ)⁻¹, A_g = Σ_s∈g J_sᵀ J_s: the posterior of a linear model that trusts
+the data of group g with the precision θ_g. The θ_g are no noise of the data but chosen for the
+result: with the training data in folds, every structure is judged by head and members made without
+its fold, and θ_g grows or falls until error over spread has an rms of 1 in group g. Where other
+groups hold the spread of a group narrow, small θ_g cannot widen it: below a part of the typical
+level only the errors ε grow. They are drawn once, so that the K members themselves are levelled,
+not their expectation. Structures that are kept apart play no part in it.
 
 Sources: shared features with linear heads, Kellner and Ceriotti, Mach. Learn.: Sci. Technol. 5,
-035006 (2024), doi:10.1088/2632-2153/ad594a; resampling, Musil et al., J. Chem. Theory Comput. 15,
-906 (2019), doi:10.1021/acs.jctc.8b00959; judging by what a member did not see, Breiman, Machine
-Learning 24, 123 (1996), doi:10.1007/BF00058655.
+035006 (2024), doi:10.1088/2632-2153/ad594a; sampling by perturbed least squares, Bardsley et al.,
+SIAM J. Sci. Comput. 36, A1895 (2014), doi:10.1137/140964023; errors that are misfit rather than
+noise, Swinburne and Perez, arXiv:2402.01810.
 """
 
 from __future__ import annotations
@@ -33,16 +38,17 @@ from .fit_data import Batch
 from .fit_train import Trainee
 
 Array = npt.NDArray[np.float64]
+Index = npt.NDArray[np.int64]
 
 
-# heads on fewer structures than weights spread without bound
-SUBSET_MIN = 2
-# groups of fewer structures are not levelled: their z-scores are chance, and the shared features
-# may know each of their structures by heart
+# smaller groups are not levelled: their z-scores are chance, and the shared features know each of
+# their structures by heart
 LEVELLED_MIN = 50
-LEVEL_MAX = 50.0
-# members that a structure must be unseen by to be judged
-UNSEEN_MIN = 3
+LEVEL_MIN, LEVEL_MAX = 1e-6, 1e6
+# part of the typical level below which a group is perturbed more rather than trusted less
+TRUST_MIN = 0.1
+# rounds that change no level by more than this part are the last: z-scores are known less well
+LEVELLED_CLOSE = 0.01
 
 
 @dataclass(frozen=True)
@@ -51,42 +57,50 @@ class Refit:
 
     Attributes
     ----------
-    subset: part of each group's structures that a member sees; more (at most half) where these
-        would be fewer than SUBSET_MIN structures for each weight of a head
     energy_weight: weight of squared energy errors per atom, (eV/atom)⁻²
     force_weight: weight of the mean squared force error of a structure, (eV/Å)⁻²; small, so that
         energies, of which there are few, decide the spread and forces only tame it
-    ridge: λ relative to the mean diagonal of a member's normal matrix
-    levelling: rounds in which groups are levelled, of which the best counts
+    ridge: λ relative to the mean diagonal of the normal matrix
+    folds: parts of the training data; a structure is judged by what was made without its part
+    levelling: rounds in which groups are levelled, at most
     """
 
-    subset: float = 0.2
     energy_weight: float = 600.0
     force_weight: float = 0.06
     ridge: float = 1e-6
-    levelling: int = 4
+    folds: int = 10
+    levelling: int = 100
 
 
-def subset_part(wanted: float, n_structures: int, n_weights: int) -> float:
-    """The part of the data that a member sees, see `Refit`."""
-    return max(wanted, min(0.5, SUBSET_MIN * n_weights / n_structures))
+@dataclass
+class Sums:
+    """Normal equations of n structures, summed over folds and groups, and their energies.
+
+    Attributes
+    ----------
+    a (F, G, P, P): Σ JᵀJ over the structures of a fold and a group
+    b (F, P): Σ Jᵀr over those of a fold
+    x (n, P), residual (n,): derivatives and residuals of energies per atom, eV
+    fold, group (n,): of each structure
+    """
+
+    a: Array
+    b: Array
+    x: Array
+    residual: Array
+    fold: Index
+    group: Index
 
 
-def subsets(groups: Sequence[str], n_members: int, part: float, rng: np.random.Generator) -> Array:
-    """(K, n) ones and zeros: which structures a member sees, ``part`` of every group, at least
-    one structure of it on average over members where the group is small."""
-    mask = np.zeros((n_members, len(groups)))
-    members: dict[str, list[int]] = {}
-    for index, group in enumerate(groups):
-        members.setdefault(group, []).append(index)
-    for group in sorted(members):
-        indices = np.array(members[group])
-        expected = part * len(indices)
-        for k in range(n_members):
-            # the fractional part by chance, so that small groups are absent from some members
-            n = int(expected) + int(rng.random() < expected - int(expected))
-            mask[k, rng.permutation(indices)[:n]] = 1.0
-    return mask
+def folds_of(groups: Sequence[str], n_folds: int, rng: np.random.Generator) -> Index:
+    """(n,) fold of each structure: every group in parts of equal size as far as it goes."""
+    result = np.zeros(len(groups), dtype=np.int64)
+    labels = np.asarray(groups, dtype=object)
+    for group in sorted(set(groups)):
+        indices = rng.permutation(np.flatnonzero(labels == group))
+        # small groups start anywhere, not all of them in the first fold
+        result[indices] = (np.arange(len(indices)) + rng.integers(n_folds)) % n_folds
+    return result
 
 
 def energy_features(model: Trainee, batch: Batch) -> Array:
@@ -135,79 +149,161 @@ def normal_equations(
     return a.numpy(), b.numpy()
 
 
-def solve(a: Array, b: Array, ridge: float) -> Array:
-    """(K, P) corrections from (K, P, P) and (K, P), with λ relative to the mean diagonal."""
-    scale = np.trace(a, axis1=1, axis2=2) / a.shape[1]
-    ridged = a + (ridge * scale)[:, None, None] * np.eye(a.shape[1])
-    return np.linalg.solve(ridged, b[:, :, None])[:, :, 0]
+def trained_head(model: Trainee) -> Array:
+    """(P,) weights of the model's head: hidden units, then shifts per element."""
+    return torch.cat([model.head, model.shift]).detach().double().numpy()
+
+
+def gather(
+    model: Trainee, data: Sequence[Batch], groups: Sequence[str], fold: Index, options: Refit
+) -> Sums:
+    """Normal equations of all batches.
+
+    groups, fold: of the structures, in the numbering of the batches' indices
+    """
+    used = [k for batch in data for k in batch.indices]
+    names = sorted({groups[k] for k in used})
+    number = {name: g for g, name in enumerate(names)}
+    head = trained_head(model)
+    n_folds, n_weights = int(fold[used].max()) + 1, len(head)
+    a = np.zeros((n_folds, len(names), n_weights, n_weights))
+    b = np.zeros((n_folds, n_weights))
+    features, residuals = [], []
+    for batch in data:
+        one_a, one_b = normal_equations(model, batch, options.energy_weight, options.force_weight)
+        for place, k in enumerate(batch.indices):
+            a[fold[k], number[groups[k]]] += one_a[place]
+            b[fold[k]] += one_b[place]
+        n_atoms = batch.n_atoms.double().numpy()
+        x = energy_features(model, batch) / n_atoms[:, None]
+        features.append(x)
+        residuals.append(batch.energy.double().numpy() / n_atoms - x @ head)
+    return Sums(
+        a,
+        b,
+        np.concatenate(features),
+        np.concatenate(residuals),
+        fold[used],
+        np.array([number[groups[k]] for k in used]),
+    )
+
+
+def perturbations(a: Array, n_members: int, rng: np.random.Generator) -> Array:
+    """(…, P, K) vectors drawn from 𝒩(0, a) for positive semidefinite a (…, P, P)."""
+    values, vectors = np.linalg.eigh(a)
+    root = vectors * np.sqrt(np.maximum(values, 0.0))[..., None, :]
+    return root @ rng.normal(size=(*a.shape[:-1], n_members))
+
+
+class Heads:
+    """Deviations of K members for any levels of the groups, from all data or without one fold.
+
+    Parameters
+    ----------
+    sums: the data
+    n_members: K
+    ridge: λ relative to the mean diagonal of the normal matrix
+    judged: (G,) which groups have a level. The others do not count in the members: what the
+        features know by heart must not narrow the spread.
+    """
+
+    def __init__(
+        self,
+        sums: Sums,
+        n_members: int,
+        ridge: float,
+        judged: npt.NDArray[np.bool_],
+        rng: np.random.Generator,
+    ):
+        self.sums, self.judged = sums, judged
+        n_weights = sums.x.shape[1]
+        self._a = sums.a.sum(axis=0)
+        trace = float(np.trace(self._a.sum(axis=0)))
+        self._ridge = max(ridge * trace / n_weights, 1e-12) * np.eye(n_weights)
+        self._noise = perturbations(sums.a, n_members, rng)
+        self._noise_total = self._noise.sum(axis=0)
+        self._prior = perturbations(self._ridge, n_members, rng)
+
+    def correction(self, fold: int | None = None) -> Array:
+        """(P,) from the trained head to the least-squares head, without the data of a fold."""
+        a, b = self._a.sum(axis=0), self.sums.b.sum(axis=0)
+        if fold is not None:
+            a, b = a - self.sums.a[fold].sum(axis=0), b - self.sums.b[fold]
+        return np.linalg.solve(a + self._ridge, b)
+
+    def deviations(self, level: Array, fold: int | None = None) -> Array:
+        """(P, K) deviations of the members from their mean for the levels (G,) of the groups."""
+        a, noise = self._a, self._noise_total
+        if fold is not None:
+            a, noise = a - self.sums.a[fold], noise - self._noise[fold]
+        middle = np.exp(np.mean(np.log(level[self.judged])))
+        trust = np.where(self.judged, np.maximum(level, TRUST_MIN * middle), 0.0)
+        push = np.tensordot(trust / np.sqrt(level), noise, axes=1) + self._prior
+        result = np.linalg.solve(np.tensordot(trust, a, axes=1) + self._ridge, push)
+        return result - result.mean(axis=1, keepdims=True)
+
+    def unseen_errors(self) -> Array:
+        """(n,) errors of the trained head had it not seen the fold of a structure: its residuals,
+        and what leaving the fold out changes in the least-squares head."""
+        result = self.sums.residual.copy()
+        whole = self.correction()
+        for fold in range(len(self.sums.a)):
+            here = self.sums.fold == fold
+            result[here] += self.sums.x[here] @ (whole - self.correction(fold))
+        return result
+
+    def unseen_spread(self, level: Array) -> Array:
+        """(n,) standard deviation of the members made without the fold of a structure."""
+        result = np.zeros(len(self.sums.x))
+        for fold in range(len(self.sums.a)):
+            here = self.sums.fold == fold
+            result[here] = (self.sums.x[here] @ self.deviations(level, fold)).std(axis=1, ddof=1)
+        return result
+
+    def levels(self, rounds: int) -> Array:
+        """(G,) levels at which the rms of error over spread is 1 in every judged group.
+
+        A higher level narrows the spread of a group, and in part that of its neighbours.
+        """
+        error, group = self.unseen_errors(), self.sums.group
+        level = np.ones(len(self.judged))
+        count = np.maximum(np.bincount(group, minlength=len(level)), 1)
+        for _ in range(rounds):
+            z = error / np.maximum(self.unseen_spread(level), 1e-12)
+            rms = np.sqrt(np.bincount(group, weights=z * z, minlength=len(level)) / count)
+            # spread goes as 1/√level at most, so that for one group alone this never overshoots
+            changed = np.clip(level / np.maximum(rms, 1e-12), LEVEL_MIN, LEVEL_MAX)
+            changed[~self.judged] = 1.0
+            step = float(np.abs(np.log(changed / level)).max())
+            level = changed
+            if step < LEVELLED_CLOSE:
+                break
+        return level
 
 
 def refit(
-    model: Trainee, data: Sequence[Batch], mask: Array, groups: Sequence[str], options: Refit
+    model: Trainee,
+    data: Sequence[Batch],
+    groups: Sequence[str],
+    n_members: int,
+    rng: np.random.Generator,
+    options: Refit,
 ) -> Array:
-    """(K, P) weights of K heads.
+    """(K, P) weights of K heads around the trained one, which is their mean.
 
-    mask: (K, n) which structures a member sees, in the numbering of the batches' indices
-    groups: (n,) their names
+    groups: of the structures, in the numbering of the batches' indices. Groups of fewer than
+        LEVELLED_MIN structures are not levelled; where all are as small, they are levelled as one.
     """
-    names = sorted({groups[k] for batch in data for k in batch.indices})
-    number = {name: g for g, name in enumerate(names)}
-    n_weights = len(model.head) + len(model.shift)
-    a = np.zeros((len(mask), len(names), n_weights, n_weights))
-    b = np.zeros((len(mask), len(names), n_weights))
-    features, targets, order = [], [], []
-    for batch in data:
-        one_a, one_b = normal_equations(model, batch, options.energy_weight, options.force_weight)
-        place = np.array([number[groups[k]] for k in batch.indices])
-        chosen = mask[:, batch.indices]
-        for g in np.unique(place):
-            here = place == g
-            a[:, g] += np.tensordot(chosen[:, here], one_a[here], axes=1)
-            b[:, g] += chosen[:, here] @ one_b[here]
-        features.append(energy_features(model, batch) / batch.n_atoms.double().numpy()[:, None])
-        targets.append((batch.energy.double() / batch.n_atoms.double()).numpy())
-        order += batch.indices
-    x, y = np.concatenate(features), np.concatenate(targets)
-    group = np.array([number[groups[k]] for k in order])
-    trained = torch.cat([model.head, model.shift]).detach().double().numpy()
-
-    weights = np.ones(len(names))
-    best, best_spread = trained, np.inf
-    for _ in range(options.levelling + 1):
-        whole_a = np.einsum("g,kgpq->kpq", weights, a)
-        members = trained + solve(whole_a, np.einsum("g,kgp->kp", weights, b), options.ridge)
-        z = unseen_scores(y, x @ members.T, mask[:, order] == 0, group, len(names))
-        judged = np.isfinite(z) & (z > 0) & (np.bincount(group) >= LEVELLED_MIN)
-        if not judged.any():
-            return members
-        # groups share their weights, so a round may also drive them apart: the best one counts
-        level = np.sqrt(np.mean(z[judged] ** 2))
-        spread = float(np.std(np.log(z[judged])))
-        if spread < best_spread:
-            best, best_spread = members, spread
-        changed = np.clip(weights[judged] * level / z[judged], 1 / LEVEL_MAX, LEVEL_MAX)
-        weights[judged] = changed
-    return best
-
-
-def unseen_scores(
-    y: Array, predictions: Array, unseen: npt.NDArray[np.bool_], group: npt.NDArray, n_groups: int
-) -> Array:
-    """(G,) rms of error over spread per group, every structure judged by the members that did not
-    see it; NaN for a group without such structures.
-
-    y (n,), predictions (n, K), unseen (K, n), group (n,): index of a structure's group.
-    """
-    votes = unseen.T.astype(float)
-    count = votes.sum(axis=1)
-    enough = count >= UNSEEN_MIN
-    votes, count = votes[enough], count[enough]
-    mean = (predictions[enough] * votes).sum(axis=1) / count
-    squares = (predictions[enough] - mean[:, None]) ** 2
-    ratio = (y[enough] - mean) ** 2 * (count - 1) / (squares * votes).sum(axis=1)
-    result = np.full(n_groups, np.nan)
-    for g in range(n_groups):
-        here = group[enough] == g
-        if here.any():
-            result[g] = np.sqrt(ratio[here].mean())
-    return result
+    used = sorted(k for batch in data for k in batch.indices)
+    names = [groups[k] for k in used]
+    sizes = {name: names.count(name) for name in set(names)}
+    if max(sizes.values()) < LEVELLED_MIN:
+        names, sizes = ["all"] * len(names), {"all": LEVELLED_MIN}
+    labels = dict(zip(used, names, strict=True))
+    n = max(used) + 1
+    fold = np.zeros(n, dtype=np.int64)
+    fold[used] = folds_of(names, min(options.folds, len(used)), rng)
+    sums = gather(model, data, [labels.get(k, "") for k in range(n)], fold, options)
+    judged = np.array([sizes[name] >= LEVELLED_MIN for name in sorted(sizes)])
+    heads = Heads(sums, n_members, options.ridge, judged, rng)
+    return trained_head(model) + heads.deviations(heads.levels(options.levelling)).T
