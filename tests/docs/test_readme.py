@@ -47,7 +47,17 @@ def folder(tmp_path_factory):
     steps = re.sub(r"<total_steps>[^<]*", "<total_steps> 600 ", text)
     (folder / "npt.xml").write_text(steps)
     ase.io.write(folder / "dft.extxyz", dft_like_frames(60))
+    lammps_log(folder)
     return folder
+
+
+def lammps_log(folder):
+    """log.lammps of inputs/lammps/in.nvt, with fewer atoms and steps."""
+    from lammps_tools import run_lammps
+
+    text = (ROOT / "inputs" / "lammps" / "in.nvt").read_text()
+    script = "log log.lammps\n" + text.replace("0 6 0 6 0 6", "0 2 0 2 0 2")
+    run_lammps(script, folder, 1, "-var", "steps", "1000")
 
 
 def environment():
@@ -115,4 +125,30 @@ def test_the_demo_in_small(tmp_path):
         assert len(row["lattice_A"]["members"]) == report["n_members"]
         # a harmonic crystal without its centre of mass: 3/2 kT (N − 1)/N
         assert 0.6 < row["energy_meV_per_atom"]["mean"] / (0.129 * row["temperature_K"]) < 1.4
+    assert (tmp_path / "results.png").stat().st_size > 20_000
+
+
+def test_the_lammps_example_in_small(tmp_path):
+    """What examples/02-lammps-committee runs, with fewer steps and atoms."""
+    import json
+
+    from lammps_tools import environment as with_plugin
+
+    command = ["bash", str(ROOT / "examples" / "02-lammps-committee" / "run.sh")]
+    done = subprocess.run(
+        [*command, "--steps", "600", "--output", str(tmp_path)],
+        env=with_plugin() | {"PATH": environment()["PATH"]},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "v_lattice_A" in done.stdout and "PotEng/eV" in done.stdout
+    report = json.loads((tmp_path / "results.json").read_text())
+    _, volume, lattice = report["npt"]["observables"]
+    assert len(volume["members"]) == 32 and volume["unit"] == "angstrom3"
+    # a few ps: near the crystal, no more
+    assert 3.15 < lattice["mean"] < 3.35
+    assert volume["mean"] == pytest.approx(24 * lattice["mean"] ** 3, rel=1e-3)
+    energy, pressure = report["nvt"]["observables"]
+    assert pressure["unit"] == "bar" and energy["model_error"] > 0
     assert (tmp_path / "results.png").stat().st_size > 20_000
