@@ -14,10 +14,12 @@ With a baseline the mixing w depends on total energies: engines that split a str
 must form it from reduced energies (ours do, from the last three outputs).
 """
 
+import io
 import json
 import math
 import os
 import tempfile
+import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -323,8 +325,23 @@ def save(model: AtomisticModel, out: Path, extensions: bool = False) -> None:
     folder = out.parent / f"{out.stem}-extensions" if extensions else None
     with _scratch_file() as scratch:
         model.save(scratch, collect_extensions=str(folder) if folder else None)
-        data = Path(scratch).read_bytes()
+        data = _tidied(Path(scratch).read_bytes(), out.stem)
     write_atomically(out, data)
+
+
+def _tidied(archive: bytes, name: str) -> bytes:
+    """A model archive without TorchScript's debugging records, its root folder called ``name``.
+
+    The records hold the paths of source files on the machine that wrote them, and are a quarter of
+    a small model; the root is otherwise named after a scratch file.
+    """
+    result = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(archive)) as old, zipfile.ZipFile(result, "w") as new:
+        for entry in old.infolist():
+            if not entry.filename.endswith(".debug_pkl"):
+                inside = entry.filename.partition("/")[2]
+                new.writestr(zipfile.ZipInfo(f"{name}/{inside}"), old.read(entry))
+    return result.getvalue()
 
 
 @contextmanager
