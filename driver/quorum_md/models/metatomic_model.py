@@ -36,11 +36,13 @@ from metatomic.torch import (
     ModelCapabilities,
     ModelEvaluationOptions,
     ModelOutput,
+    System,
     load_atomistic_model,
 )
 
 from ..errors import QuorumError, warn
 from .baseline import WeightedBaseline
+from .frozen import Frozen
 from .potential import DATA, Evaluation, Potential
 from .probe import BASELINE_OUTPUT, check_gradient, probe
 from .systems import Batch, Neighbours
@@ -261,6 +263,11 @@ class MetatomicPotential(Potential):
         return MetatomicPotential, self._arguments
 
     @property
+    def torch_dtype(self) -> torch.dtype:
+        """In which it computes."""
+        return DTYPES[self.dtype]
+
+    @property
     def cutoffs_A(self) -> tuple[float, ...]:
         """Distinct cutoffs of the neighbour lists that the model asks for."""
         return tuple(sorted({r.engine_cutoff("angstrom") for r in self.requests}))
@@ -272,7 +279,7 @@ class MetatomicPotential(Potential):
 
     def run(
         self,
-        batch: Batch,
+        systems: list[System],
         names: Sequence[str],
         per_atom: bool,
         selected: Labels | None,
@@ -284,20 +291,49 @@ class MetatomicPotential(Potential):
             outputs={name: ModelOutput(unit="eV", sample_kind=kind) for name in names},
             selected_atoms=selected,
         )
-        result = self.model(batch.systems, options, check_consistency=False)
+        result = self.model(systems, options, check_consistency=False)
         return {name: result[name].block() for name in names}
 
     def batch(self, structures: Sequence[Atoms], gradients: bool) -> Batch:
         """Systems and neighbour lists of the structures, ready for `run`."""
         return Batch(structures, self._neighbours, DTYPES[self.dtype], self.device, gradients)
 
+    @property
+    def output_names(self) -> list[str]:
+        """Outputs whose columns are the members, then V_b where there is a baseline."""
+        names = ["energy_ensemble" if self._has_ensemble else "energy"]
+        return names if self.weighting is None else [*names, BASELINE_OUTPUT]
+
+    def frozen(self, atoms: Atoms) -> Frozen | None:
+        """See `Potential.frozen`."""
+        if not self.per_atom:
+            return None
+        from .frozen_metatomic import FrozenMetatomic
+
+        return FrozenMetatomic(self, atoms)
+
+    def rows_of_system(self, system: System, centers: npt.NDArray[np.int64]) -> Array:
+        """(len(centers), M) energies of some atoms of a system that has its neighbour lists."""
+        selected = None
+        if self.honours_selection:
+            pairs = np.stack([np.zeros_like(centers), centers], axis=1)
+            selected = Labels(
+                ["system", "atom"],
+                torch.as_tensor(pairs.astype(np.int32), device=self.device),
+                assume_unique=True,
+            )
+        with torch.no_grad():
+            blocks = self.run([system], self.output_names, True, selected)
+            columns = [self._dense(b, [0, len(system)], 1) for b in blocks.values()]
+            rows: Array = torch.cat(columns, dim=1).cpu().numpy()[centers]
+        self._check_finite(np.array([bool(np.isfinite(rows).all())]))
+        return rows
+
     def forward(
         self, structures: Sequence[Atoms], gradients: bool, centers: Sequence[Any] | None
     ) -> Evaluation:
         """See `Potential.forward`. Columns are the members, then V_b where there is a baseline."""
-        names = ["energy_ensemble" if self._has_ensemble else "energy"]
-        if self.weighting is not None:
-            names.append(BASELINE_OUTPUT)
+        names = self.output_names
         if centers is not None and not self.per_atom:
             raise QuorumError(
                 f"{self.name} gives no energies per atom, so no selected centers; use a model "
@@ -313,7 +349,7 @@ class MetatomicPotential(Potential):
                     ["system", "atom"],
                     torch.as_tensor(np.concatenate(pairs), dtype=torch.int32, device=self.device),
                 )
-            blocks = self.run(batch, names, self.per_atom, selected)
+            blocks = self.run(batch.systems, names, self.per_atom, selected)
             first = np.concatenate([[0], np.cumsum(counts)])
             columns = torch.cat(
                 [self._dense(blocks[name], first, len(structures)) for name in names], dim=1

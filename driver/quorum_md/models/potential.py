@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from ase import Atoms
     from ase.calculators.calculator import Calculator
 
+    from .frozen import Frozen
+
 Array = npt.NDArray[np.float64]
 
 # Models that come with the package: data/<name>.pt
@@ -136,6 +138,22 @@ class Potential(ABC):
         self, structures: Sequence[Atoms], gradients: bool, centers: Sequence[Array] | None
     ) -> Evaluation:
         """Energies of all columns for all structures, in one call of the model."""
+
+    def frozen(self, atoms: Atoms) -> Frozen | None:
+        """The structure with its positions frozen (`quorum_md.models.frozen.freeze` asks for it),
+        or None if this potential gives total energies only."""
+        return None
+
+    def driving_eV(self, columns: Array) -> Array:
+        """(…) energies that drive, from (…, M) columns of whole structures."""
+        if self.weighting is None:
+            return columns.mean(axis=-1)
+        flat = columns.reshape(-1, columns.shape[-1])
+        return self.weighting.drive(flat)[0].reshape(columns.shape[:-1])
+
+    def members_eV(self, columns: Array) -> Array:
+        """(…, K) energies of the members, from (…, M) columns."""
+        return columns if self.weighting is None else self.weighting.members(columns)
 
     def check(self, structures: Sequence[Atoms]) -> None:
         """Raise QuorumError if a structure cannot be evaluated; the message says which and why."""

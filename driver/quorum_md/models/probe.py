@@ -103,13 +103,13 @@ def _measure(model: MetatomicPotential) -> Facts:
     batch = model.batch([atoms], gradients=False)
     with torch.no_grad():
         try:
-            block = model.run(batch, [name], True, None)[name]
+            block = model.run(batch.systems, [name], True, None)[name]
             per_atom = "atom" in block.samples.names
         except (RuntimeError, ValueError):
             per_atom = False
         if not per_atom:
             try:
-                block = model.run(batch, [name], False, None)[name]
+                block = model.run(batch.systems, [name], False, None)[name]
             except (RuntimeError, ValueError) as error:
                 reason = str(error).strip().splitlines()[-1]
                 raise QuorumError(f"{model.name}: the model does not run ({reason})") from error
@@ -118,7 +118,7 @@ def _measure(model: MetatomicPotential) -> Facts:
         offset = 0.0
         if model._has_ensemble and "energy" in model.model.capabilities().outputs:
             if model.weighting is None:
-                energy = model.run(batch, ["energy"], per_atom, None)["energy"]
+                energy = model.run(batch.systems, ["energy"], per_atom, None)["energy"]
                 offset = float(abs(energy.values.double().sum() - mean)) / len(atoms)
         honoured = per_atom and _honours_selection(model, atoms, name)
     names = [name] if model.weighting is None else [name, BASELINE_OUTPUT]
@@ -172,12 +172,12 @@ def _honours_selection(model: MetatomicPotential, atoms: Atoms, name: str) -> bo
         ["system", "atom"], torch.tensor([[0, c] for c in chosen], dtype=torch.int32)
     ).to(model.device)
     try:
-        some = model.run(batch, [name], True, selected)[name]
+        some = model.run(batch.systems, [name], True, selected)[name]
     except (RuntimeError, ValueError):
         return False
     if some.samples.values.shape[0] != len(chosen):
         return False
-    whole = model.run(batch, [name], True, None)[name]
+    whole = model.run(batch.systems, [name], True, None)[name]
     atom = whole.samples.names.index("atom")
     rows = {int(a): v for a, v in zip(whole.samples.values[:, atom], whole.values, strict=True)}
     scale = float(whole.values.abs().max()) + 1e-30
@@ -231,7 +231,7 @@ def _reach(model: MetatomicPotential, names: list[str], length_A: float) -> floa
     with torch.enable_grad():
         batch = model.batch(rods, gradients=True)
         target = torch.zeros((), device=model.device)
-        for block in model.run(batch, names, True, None).values():
+        for block in model.run(batch.systems, names, True, None).values():
             atom = block.samples.names.index("atom")
             rows = torch.nonzero(block.samples.values[:, atom] == 0)[:, 0]
             # the columns weighted unequally, so that nothing cancels
