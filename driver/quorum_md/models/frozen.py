@@ -192,7 +192,8 @@ class ShiftedFrozen(Frozen):
 
     def totals(self, numbers: npt.NDArray[Any]) -> Array:
         """See `Frozen`."""
-        return self._inner.totals(numbers) + self._table[numbers].sum(axis=-1)[:, None]
+        shifts = self._table[np.atleast_2d(numbers)].sum(axis=1)
+        return self._inner.totals(numbers) + shifts[:, None]
 
     def atom_energies(self, numbers: npt.NDArray[Any]) -> Array:
         """See `Frozen`."""
