@@ -24,8 +24,11 @@ lint: env
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# two processes, for two cores; files stay together, for what their tests share
+TEST_PROCESSES ?= 2
+
 test: lint
-	$(BIN)/pytest -m "not slow"
+	$(BIN)/pytest -m "not slow" -n $(TEST_PROCESSES) --dist loadfile
 
 test-slow: env
 	$(BIN)/pytest

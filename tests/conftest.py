@@ -10,9 +10,11 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 
 @pytest.fixture(scope="session", autouse=True)
-def own_cache(tmp_path_factory):
-    """Measured facts of models go to a folder of the test run, not to the user's cache."""
-    os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
+def own_cache():
+    """Measured facts of models and the LAMMPS plugin go to a folder of the repository, not to the
+    user's cache. Both are found there by the hash of what they come from, so that it serves all
+    processes of a run, and the next run."""
+    os.environ["XDG_CACHE_HOME"] = str(Path(__file__).parents[1] / "build" / "test-cache")
 
 
 @pytest.fixture(scope="session")

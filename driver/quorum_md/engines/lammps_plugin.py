@@ -12,6 +12,7 @@ this module imports the standard library only.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import importlib.metadata
 import importlib.util
@@ -21,7 +22,8 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -248,8 +250,8 @@ def commands(tools: Toolchain, folder: Path) -> list[list[str]]:
 def build(force: bool = False, say: Callable[[str], None] = lambda _: None) -> Path:
     """Build the plugin if there is none for the present versions; returns its folder.
 
-    Takes a minute or two. Several processes may build at once: each compiles in a folder of
-    its own, and the first that is done is kept.
+    Takes a minute or two. Of several processes one builds and the others wait; where files cannot
+    be locked each compiles in a folder of its own, and the first that is done is kept.
 
     Raises QuorumError if something is missing, or the compiler fails.
     """
@@ -266,24 +268,39 @@ def build(force: bool = False, say: Callable[[str], None] = lambda _: None) -> P
             f"{target.parent}: cannot be written ({error.strerror}); set XDG_CACHE_HOME to a "
             "folder that can"
         ) from error
-    try:
-        for command in commands(tools, scratch):
-            done = subprocess.run(command, cwd=source_folder(), capture_output=True, text=True)
-            if done.returncode != 0:
-                log = target.parent / "lammps-build.log"
-                log.write_text(" ".join(command) + "\n" + done.stderr)
-                raise QuorumError(
-                    f"LAMMPS plugin: {tools.compiler} failed; its messages are in {log}; a "
-                    "compiler of C++17 is needed (g++ 9 or later)"
-                )
-        scratch.chmod(0o755)
-        if force and target.exists():
-            shutil.rmtree(target)
+    with _alone(target.with_suffix(".lock")):
         try:
-            scratch.replace(target)
-        except OSError:
-            if not is_built():
-                raise
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+            if not is_built() or force:
+                _compile(tools, scratch, target, force)
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
     return target
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Holds the lock of a file, if the file system has locks."""
+    with path.open("w") as stream:
+        with suppress(OSError):
+            fcntl.flock(stream, fcntl.LOCK_EX)
+        yield
+
+
+def _compile(tools: Toolchain, scratch: Path, target: Path, force: bool) -> None:
+    for command in commands(tools, scratch):
+        done = subprocess.run(command, cwd=source_folder(), capture_output=True, text=True)
+        if done.returncode != 0:
+            log = target.parent / "lammps-build.log"
+            log.write_text(" ".join(command) + "\n" + done.stderr)
+            raise QuorumError(
+                f"LAMMPS plugin: {tools.compiler} failed; its messages are in {log}; a "
+                "compiler of C++17 is needed (g++ 9 or later)"
+            )
+    scratch.chmod(0o755)
+    if force and target.exists():
+        shutil.rmtree(target)
+    try:
+        scratch.replace(target)
+    except OSError:
+        if not is_built():
+            raise
