@@ -152,3 +152,31 @@ def test_the_lammps_example_in_small(tmp_path):
     energy, pressure = report["nvt"]["observables"]
     assert pressure["unit"] == "bar" and energy["model_error"] > 0
     assert (tmp_path / "results.png").stat().st_size > 20_000
+
+
+def test_the_short_range_order_example_in_small(tmp_path):
+    """What examples/03-short-range-order runs, with fewer steps, atoms and temperatures."""
+    import json
+
+    import numpy as np
+
+    from lammps_tools import environment as with_plugin
+
+    command = ["bash", str(ROOT / "examples" / "03-short-range-order" / "run.sh")]
+    options = ["--steps", "400", "--cells", "3", "--temperatures", "600", "1500"]
+    done = subprocess.run(
+        [*command, *options, "--output", str(tmp_path)],
+        env=with_plugin() | {"PATH": environment()["PATH"]},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "1500K swaps: 1500 trials" in done.stdout and "Nb-Mo" in done.stdout.replace(
+        "Mo-Nb", "Nb-Mo"
+    )
+    report = json.loads((tmp_path / "results.json").read_text())
+    assert set(report) == {"600K", "1500K"}
+    order = report["600K"]["observables"][0]
+    alpha = np.array(order["mean"])
+    assert alpha.shape == (2, 10) and np.array(order["members"]).shape == (32, 2, 10)
+    assert np.abs(alpha).max() < 1.5 and (tmp_path / "results.png").stat().st_size > 20_000
