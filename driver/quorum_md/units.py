@@ -32,6 +32,17 @@ ENERGY_EV = {
     "kj/mol": KJ_MOL_EV,
     "j/mol": KJ_MOL_EV / 1000,
 }
+TIME_FS = {
+    "fs": 1.0,
+    "femtosecond": 1.0,
+    "ps": 1e3,
+    "picosecond": 1e3,
+    "ns": 1e6,
+    "nanosecond": 1e6,
+    "attosecond": 1e-3,
+    "second": 1e15,
+    "atomic_unit": ATOMIC_TIME_FS,
+}
 LENGTH_A = {
     "angstrom": 1.0,
     "a": 1.0,

@@ -15,18 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import QuorumError
+from ..units import TIME_FS
 from .tables import Array, Column, PathLike, Table, current_branch, number_rows, text_lines
-
-# fs per unit, as PLUMED and others spell them
-TIME_FS = {
-    "fs": 1.0,
-    "femtosecond": 1.0,
-    "ps": 1e3,
-    "picosecond": 1e3,
-    "ns": 1e6,
-    "nanosecond": 1e6,
-}
-
 
 def read_colvar(path: PathLike) -> Table:
     """Columns of a COLVAR file; their units are not known ("").
@@ -84,7 +74,7 @@ def at_steps(
     Args:
         steps: (n,) of the run.
         timestep_fs: of the run.
-        time_unit: of the file, see `TIME_FS`.
+        time_unit: of the file, see `units.TIME_FS`.
 
     Returns:
         Indices into `steps` of those that the file has, and the values there.
@@ -109,7 +99,7 @@ def at_steps(
         raise QuorumError(
             f"{table.path}: time {table.column('time').values[worst]:g} {time_unit} is no multiple "
             f"of the time step of {timestep_fs:g} fs; give the unit of time of its PLUMED input "
-            "(--bias-time-unit), or print more digits (FMT)"
+            "(--bias-unit kj/mol,fs), or print more digits (FMT)"
         )
     _, here, there = np.intersect1d(steps, clock, assume_unique=False, return_indices=True)
     if len(here) < 2 or len(here) < 0.5 * min(len(steps), len(clock)):

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import QuorumError
-from ..units import HARTREE_EV
+from ..units import HARTREE_EV, TIME_FS
 from .ipi_files import HOW_TO_ADD, CommitteeEnergies
 from .run import most_common_stride
 from .tables import Table, energy_unit_eV
@@ -15,8 +15,6 @@ from .tables import Table, energy_unit_eV
 Array = NDArray[np.float64]
 Steps = NDArray[np.int64]
 
-# ATOMIC_UNIT is i-PI's word for "no unit in the header"
-_TIME_FS = {"picosecond": 1e3, "femtosecond": 1.0, "nanosecond": 1e6, "second": 1e15}
 # i-PI prints 9 digits, its eV differs from CODATA by 9e-8, models may run in single precision
 _RELATIVE_DIGITS = 3e-7
 _ALLOWED_KT = 0.1  # a reference that is wrong by less changes no average visibly
@@ -65,13 +63,11 @@ def table_steps(table: Table, timestep_fs: float | None = None) -> Steps:
             f"energies; {advice}, or give --input where it has a time column"
         )
     column = table.column("time")
-    unit_fs = _TIME_FS.get(column.unit)
-    if unit_fs is None and column.unit == "atomic_unit":
-        from ..units import ATOMIC_TIME_FS as unit_fs
+    unit_fs = TIME_FS.get(column.unit)
     if unit_fs is None:
         raise QuorumError(
             f"{table.path}: column time is in {column.unit}, expected "
-            f"{', '.join(_TIME_FS)} or atomic_unit; {advice}"
+            f"one of {', '.join(TIME_FS)}; {advice}"
         )
     ratio = column.values * unit_fs / timestep_fs
     steps = np.rint(ratio).astype(np.int64)

@@ -15,29 +15,22 @@ from typing import TypeVar
 from ..errors import QuorumError
 from ..units import (
     ATMOSPHERE_BAR,
-    ATOMIC_TIME_FS,
     BOHR_A,
     BOLTZMANN_EV_K,
     EV_A3_BAR,
     EV_A3_GPA,
     HARTREE_EV,
+    TIME_FS,
 )
 
 T = TypeVar("T")
 
-# K, fs or bar per unit, as i-PI spells them; no unit attribute means atomic units
+# K or bar per unit, as i-PI spells them; no unit attribute means atomic units
 _TEMPERATURE_K = {
     "kelvin": 1.0,
     "millikelvin": 1e-3,
     "kilokelvin": 1e3,
     "atomic_unit": HARTREE_EV / BOLTZMANN_EV_K,
-}
-_TIME_FS = {
-    "femtosecond": 1.0,
-    "picosecond": 1e3,
-    "nanosecond": 1e6,
-    "attosecond": 1e-3,
-    "atomic_unit": ATOMIC_TIME_FS,
 }
 _PRESSURE_BAR = {
     "bar": 1.0,
@@ -184,7 +177,7 @@ def _system(path: str | os.PathLike[str], element: ElementTree.Element) -> IpiSy
         _quantity(path, "ensemble/temperature", found, _TEMPERATURE_K)
         for found in element.findall("ensemble/temperature")
     ]
-    timesteps = (_quantity(path, "timestep", found, _TIME_FS) for found in element.iter("timestep"))
+    timesteps = (_quantity(path, "timestep", found, TIME_FS) for found in element.iter("timestep"))
     beads = (
         int(value)
         for found in (*element.findall("initialize"), *element.findall("beads"))
