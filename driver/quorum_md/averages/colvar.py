@@ -16,7 +16,9 @@ from numpy.typing import NDArray
 
 from ..errors import QuorumError
 from ..units import TIME_FS
-from .tables import Array, Column, PathLike, Table, current_branch, number_rows, text_lines
+from .tables import Array, Column, PathLike, Table, current_branch
+from .text_rows import NumberRows, TextLines
+
 
 def read_colvar(path: PathLike) -> Table:
     """Columns of a COLVAR file; their units are not known ("").
@@ -25,12 +27,11 @@ def read_colvar(path: PathLike) -> Table:
         QuorumError: no such file, no `#! FIELDS`, a restart with other columns, a row of the wrong
             length (other than the last), no rows.
     """
-    lines, cut = text_lines(path, "PLUMED")
+    lines = TextLines(path, "PLUMED")
     names: list[str] = []
-    rows: list[str] = []
-    numbers: list[int] = []
+    rows = NumberRows(path, "columns as in its header")
     for number, line in enumerate(lines, 1):
-        words = line.split()
+        words = line.split() if "#" in line else []
         if words[:2] == ["#!", "FIELDS"]:
             if names and words[2:] != names:
                 raise QuorumError(
@@ -38,14 +39,14 @@ def read_colvar(path: PathLike) -> Table:
                     f"expected {' '.join(names)} as above; split the file there"
                 )
             names = words[2:]
-        elif words and not words[0].startswith("#"):
-            rows.append(line)
-            numbers.append(number)
+            rows.expect(len(names))
+        elif (text := line.strip()) and not text.startswith("#"):
+            rows.add(text, number)
     if not names:
         raise QuorumError(
             f"{path}: has no line '#! FIELDS time …'; expected a file that PRINT of PLUMED wrote"
         )
-    values, truncated = number_rows(path, rows, numbers, len(names), "columns as in its header")
+    values, truncated = rows.finish()
     abandoned = 0
     if "time" in names:
         keep = current_branch(values[:, names.index("time")])
@@ -53,7 +54,7 @@ def read_colvar(path: PathLike) -> Table:
         values = values[keep]
     columns = [Column(name, "", values[:, k]) for k, name in enumerate(names)]
     return Table(
-        str(path), columns, abandoned, cut or truncated, how_to_add="add {} to ARG of PRINT"
+        str(path), columns, abandoned, lines.cut or truncated, how_to_add="add {} to ARG of PRINT"
     )
 
 

@@ -8,7 +8,8 @@ known where ``energy`` agrees with the mean of the members.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from array import array
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +18,8 @@ from ..errors import QuorumError
 from ..units import thermal_energy_eV
 from .checks import reference_energies
 from .run import Run, Vocabulary, assemble, most_common_stride, positive_temperature
-from .tables import Array, Column, PathLike, Table, current_branch
+from .tables import Array, Column, PathLike, Table, current_branch, taken
+from .text_rows import GrownArray
 
 MEMBERS = "energy_ensemble"
 DRIVING = "energy"
@@ -34,6 +36,7 @@ WORDS = Vocabulary(
 # key=value, key="…", key={…}; a key alone is a flag
 _PAIR = re.compile(r'([A-Za-z_][\w./:-]*)\s*=\s*(?:"([^"]*)"|\{([^}]*)\}|(\S+))')
 _ALLOWED_KT = 0.01
+_CHUNK_FRAMES = 1000  # parsed at once
 _ALLOWED_RELATIVE = 1e-7  # single precision models of large systems
 
 
@@ -57,30 +60,27 @@ def load_run(
         QuorumError: no such file, frames without these, members that change in number, a
             temperature or reference that is not known.
     """
-    frames = _comments(path)
-    steps = _steps(path, frames)
-    members = [_numbers(path, k, frame, MEMBERS) for k, frame in enumerate(frames)]
-    if len({len(one) for one in members}) != 1:
-        raise QuorumError(
-            f"{path}: {MEMBERS} has {min(map(len, members))} to {max(map(len, members))} values, "
-            "expected the same members in all frames"
-        )
-    energies_eV = np.array(members)
+    frames = _Frames(path)
+    for comment in _comments(path):
+        frames.add({m[1]: next(v for v in m.groups()[1:] if v is not None)
+                    for m in _PAIR.finditer(comment)})  # fmt: skip
+    steps, energies_eV = frames.steps(), frames.members()
     if not np.isfinite(energies_eV).all():
         raise QuorumError(f"{path}: {MEMBERS} holds values that are not finite; cut the file there")
     if temperature_K is None:
         raise QuorumError(f"{path}: temperature: got none, expected --temperature in K")
     kelvin = positive_temperature(temperature_K)
     keep = current_branch(steps)
+    energies_eV = taken(energies_eV, keep)
     table = Table(
         str(path),
-        [Column("step", "", steps.astype(float)), *_columns(frames)],
+        [Column("step", "", steps.astype(float)), *frames.columns()],
         int((~keep).sum()),
         False,
         how_to_add="add {} to the frames (atoms.info in ASE)",
     )
     rows = np.flatnonzero(keep)
-    driving, name, checked = _reference(path, table, rows, energies_eV[rows], reference, kelvin)
+    driving, name, checked = _reference(path, table, rows, energies_eV, reference, kelvin)
     volume = table.column("volume").values[rows] if table.has("volume") else None
     constant = volume is not None and bool(np.ptp(volume) <= 1e-9 * volume.mean())
     run = Run(
@@ -88,7 +88,7 @@ def load_run(
         rows,
         steps[rows],
         most_common_stride(steps[rows]) if len(rows) > 1 else 1,
-        energies_eV[rows],
+        energies_eV,
         driving,
         name,
         kelvin,
@@ -113,9 +113,9 @@ def is_extxyz(path: PathLike) -> bool:
     return len(head) > 1 and head[0].strip().isdigit() and "Properties=" in head[1]
 
 
-def _comments(path: PathLike) -> list[dict[str, str]]:
-    """Pairs of the second line of every frame; a last frame cut short is left out."""
-    frames: list[dict[str, str]] = []
+def _comments(path: PathLike) -> Iterator[str]:
+    """The second line of every frame; a last frame cut short is left out."""
+    n_frames = 0
     try:
         with open(path, encoding="utf-8") as file:
             number = 0
@@ -135,66 +135,137 @@ def _comments(path: PathLike) -> list[dict[str, str]]:
                 if n_atoms and not last.endswith("\n"):
                     break
                 number += n_atoms + 1
-                frames.append(
-                    {m[1]: next(v for v in m.groups()[1:] if v is not None)
-                     for m in _PAIR.finditer(comment)}
-                )  # fmt: skip
+                n_frames += 1
+                yield comment
     except OSError as error:
         raise QuorumError(
             f"{path}: cannot be read ({error.strerror}); expected extended XYZ"
         ) from error
     except UnicodeDecodeError as error:
         raise QuorumError(f"{path}: is not text; expected extended XYZ") from error
-    if not frames:
+    if not n_frames:
         raise QuorumError(f"{path}: holds no complete frame; the run has not written any yet")
-    return frames
 
 
-def _steps(path: PathLike, frames: Sequence[dict[str, str]]) -> NDArray[np.int64]:
-    missing = [k for k, frame in enumerate(frames) if not frame.get("step", "").isdigit()]
-    if missing:
-        raise QuorumError(
-            f"{path}: frame {missing[0]} has no whole number `step`, so frames cannot be told from "
-            "repeated ones; write atoms.info['step'] with each frame"
-        )
-    return np.array([int(frame["step"]) for frame in frames], dtype=np.int64)
+class _Frames:
+    """Numbers of all frames, put together from the pairs of one after the other."""
 
+    def __init__(self, path: PathLike) -> None:
+        self._path = path
+        self._n_frames = 0
+        self._problems: dict[str, str] = {}  # the first of its kind; told when all frames are read
+        self._steps = array("q")
+        self._numbers: dict[str, array[float]] = {}  # those that every frame has
+        self._cells: array[float] | None = array("d")
+        self._texts: list[str] = []  # members that are not parsed yet
+        self._members: GrownArray | None = None
+        self._widths: set[int] = set()
 
-def _numbers(path: PathLike, index: int, frame: dict[str, str], key: str) -> Array:
-    text = frame.get(key)
-    if text is None:
-        raise QuorumError(
-            f"{path}: frame {index} has no {key}, expected the member energies in eV; write it "
-            "with a committee as calculator (atoms.info['energy_ensemble'])"
-        )
-    try:
-        return np.array(text.replace(",", " ").strip("[] ").split(), dtype=float)
-    except ValueError as error:
-        raise QuorumError(
-            f"{path}: frame {index}: {key} is {text:.40s}, expected numbers in eV"
-        ) from error
+    def add(self, pairs: Mapping[str, str]) -> None:
+        """One frame."""
+        index = self._n_frames
+        self._n_frames += 1
+        members = pairs.get(MEMBERS)
+        if not pairs.get("step", "").isdigit():
+            self._problems.setdefault(
+                "step",
+                f"{self._path}: frame {index} has no whole number `step`, so frames cannot be told "
+                "from repeated ones; write atoms.info['step'] with each frame",
+            )
+        elif members is None:
+            self._problems.setdefault(
+                "members",
+                f"{self._path}: frame {index} has no {MEMBERS}, expected the member energies in "
+                "eV; write it with a committee as calculator (atoms.info['energy_ensemble'])",
+            )
+        if self._problems or members is None:
+            return
+        if not index:
+            other = (MEMBERS, "step", "Lattice", "Properties", "pbc")
+            self._numbers = {key: array("d") for key in pairs if key not in other}
+        for key, values in list(self._numbers.items()):
+            try:
+                values.append(float(pairs[key]))
+            except (KeyError, ValueError):
+                del self._numbers[key]
+        if self._cells is not None:
+            try:
+                cell = [float(x) for x in pairs["Lattice"].split()]
+            except (KeyError, ValueError):
+                cell = []
+            self._cells.extend(cell)
+            if len(cell) != 9:
+                self._cells = None
+        self._steps.append(int(pairs["step"]))
+        self._texts.append(members.replace(",", " ").strip("[] "))
+        if len(self._texts) == _CHUNK_FRAMES:
+            self._parse()
 
+    def steps(self) -> NDArray[np.int64]:
+        """(n,) steps.
 
-def _columns(frames: Sequence[dict[str, str]]) -> list[Column]:
-    """Numbers that every frame has, and the volume of the cell."""
-    columns = []
-    for key in frames[0]:
-        if key in (MEMBERS, "step", "Lattice", "Properties", "pbc"):
-            continue
+        Raises:
+            QuorumError: frames without steps or members, members that are not numbers.
+        """
+        self._parse()
+        for kind in ("step", "members", "numbers"):
+            if kind in self._problems:
+                raise QuorumError(self._problems[kind])
+        return np.array(self._steps, dtype=np.int64)
+
+    def members(self) -> Array:
+        """(n, K) member energies in eV.
+
+        Raises:
+            QuorumError: not equally many in all frames.
+        """
+        if len(self._widths) != 1:
+            raise QuorumError(
+                f"{self._path}: {MEMBERS} has {min(self._widths)} to {max(self._widths)} values, "
+                "expected the same members in all frames"
+            )
+        assert self._members is not None
+        return self._members.values()
+
+    def columns(self) -> list[Column]:
+        """Finite numbers that every frame has, and the volume of the cell."""
+        columns = []
+        for key, found in self._numbers.items():
+            values = np.array(found)
+            if np.isfinite(values).all():
+                unit = "electronvolt" if key.startswith(DRIVING) else ""
+                columns.append(Column(key, unit, values))
+        if self._cells is not None and not any(column.name == "volume" for column in columns):
+            cells = np.array(self._cells).reshape(-1, 3, 3)
+            columns.append(Column("volume", "angstrom3", np.abs(np.linalg.det(cells))))
+        return columns
+
+    def _parse(self) -> None:
+        texts, self._texts = self._texts, []
+        if not texts:
+            return
         try:
-            values = np.array([float(frame[key]) for frame in frames])
-        except (KeyError, ValueError):
-            continue
-        if np.isfinite(values).all():
-            columns.append(Column(key, "electronvolt" if key.startswith(DRIVING) else "", values))
-    try:
-        cells = np.array([[float(x) for x in frame["Lattice"].split()] for frame in frames])
-        volume = np.abs(np.linalg.det(cells.reshape(-1, 3, 3)))
-        if not any(column.name == "volume" for column in columns):
-            columns.append(Column("volume", "angstrom3", volume))
-    except (KeyError, ValueError):
-        pass
-    return columns
+            block = np.loadtxt(texts, comments=None, ndmin=2)
+        except ValueError:
+            block = np.empty((0, 0))
+        if len(block) == len(texts):
+            self._widths.add(block.shape[1])
+        else:
+            for index, text in enumerate(texts, len(self._steps) - len(texts)):
+                self._check(index, text)
+        if self._members is None:
+            self._members = GrownArray(block.shape[1])
+        if len(self._widths) == 1:
+            self._members.extend(block)
+
+    def _check(self, index: int, text: str) -> None:
+        try:
+            self._widths.add(len(np.array(text.split(), dtype=float)))
+        except ValueError:
+            self._problems.setdefault(
+                "numbers",
+                f"{self._path}: frame {index}: {MEMBERS} is {text:.40s}, expected numbers in eV",
+            )
 
 
 def _reference(

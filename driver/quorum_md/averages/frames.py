@@ -10,7 +10,7 @@ from ..errors import QuorumError
 from ..units import HARTREE_EV, TIME_FS
 from .ipi_files import HOW_TO_ADD, CommitteeEnergies
 from .run import most_common_stride
-from .tables import Table, energy_unit_eV
+from .tables import Table, energy_unit_eV, taken
 
 Array = NDArray[np.float64]
 Steps = NDArray[np.int64]
@@ -97,7 +97,7 @@ def match_frames(
             f"{_range(committee.steps)}) have {len(shared)} step(s) in common, expected at least 2 "
             "from one run; give files of the same run, with strides that share steps"
         )
-    return MatchedFrames(shared, rows, committee.energies_eV[frames])
+    return MatchedFrames(shared, rows, taken(committee.energies_eV, frames))
 
 
 def check_driving_potential(

@@ -12,6 +12,7 @@ Restarts and files cut short: see `tables`.
 
 import os
 import re
+from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -26,9 +27,9 @@ from .tables import (
     Table,
     current_branch,
     energy_unit_eV,
-    number_rows,
-    text_lines,
+    taken,
 )
+from .text_rows import NumberRows, TextLines
 
 Steps = NDArray[np.int64]
 
@@ -65,10 +66,9 @@ def read_properties(path: PathLike) -> Table:
         QuorumError: no such file, no i-PI header, a row of the wrong length (other than the last),
             something that is not a number, no complete row.
     """
-    lines, cut = text_lines(path, "i-PI")
+    lines = TextLines(path, "i-PI")
     header: list[tuple[str, str, int, int]] = []
-    rows: list[str] = []
-    numbers: list[int] = []
+    rows = NumberRows(path, "columns as in its header")
     for number, line in enumerate(lines, 1):
         text = line.strip()
         if text.startswith("#"):
@@ -77,16 +77,15 @@ def read_properties(path: PathLike) -> Table:
                 entry = _header_entry(match)
                 if entry not in header:  # a restart may write the header again
                     header.append(entry)
+                    rows.expect(max(last for *_, last in header))
         elif text:
-            rows.append(text)
-            numbers.append(number)
+            rows.add(text, number)
     if not header:
         raise QuorumError(
             f"{path}: has no header of the form '# column 1 --> step'; expected a properties file "
             "of i-PI, give the file that <properties> wrote"
         )
-    width = max(last for *_, last in header)
-    table, truncated = number_rows(path, rows, numbers, width, "columns as in its header")
+    table, truncated = rows.finish()
     columns = [
         Column(name, unit, table[:, first - 1] if first == last else table[:, first - 1 : last])
         for name, unit, first, last in header
@@ -98,8 +97,8 @@ def read_properties(path: PathLike) -> Table:
     if clock is not None:
         keep = current_branch(clock.values)
         abandoned = int((~keep).sum())
-        columns = [Column(c.name, c.unit, c.values[keep]) for c in columns]
-    return Table(str(path), columns, abandoned, truncated or cut, HOW_TO_ADD)
+        columns = [Column(c.name, c.unit, taken(c.values, keep)) for c in columns]
+    return Table(str(path), columns, abandoned, truncated or lines.cut, HOW_TO_ADD)
 
 
 def read_committee(
@@ -120,39 +119,38 @@ def read_committee(
             f"committee unit: got {unit!r}, expected an energy unit such as hartree or electronvolt"
         )
     several: list[PathLike] = [paths] if isinstance(paths, (str, os.PathLike)) else list(paths)
-    beads = [_read_extras(path) for path in several]
-    steps = beads[0][0]
-    for path, bead in zip(several[1:], beads[1:], strict=True):
-        if bead[1].shape[1] != beads[0][1].shape[1]:
+    steps, total, abandoned, truncated = _read_extras(several[0])
+    n_members = total.shape[1]
+    for path in several[1:]:
+        more, energies, left_out, cut = _read_extras(path)
+        if energies.shape[1] != n_members:
             raise QuorumError(
-                f"{path}: has {bead[1].shape[1]} members, but {several[0]} has "
-                f"{beads[0][1].shape[1]}; expected the beads of one run"
+                f"{path}: has {energies.shape[1]} members, but {several[0]} has {n_members}; "
+                "expected the beads of one run"
             )
-        steps = np.intersect1d(steps, bead[0], assume_unique=True)
+        steps, here, there = np.intersect1d(steps, more, assume_unique=True, return_indices=True)
+        total = taken(total, here)
+        total += taken(energies, there)
+        abandoned, truncated = max(abandoned, left_out), truncated or cut
     if len(steps) == 0:
         raise QuorumError(
             f"{', '.join(map(str, several))}: have no step in common; expected the beads of one run"
         )
-    energies = np.mean([bead[1][np.isin(bead[0], steps)] for bead in beads], axis=0)
+    total /= len(several)
+    total *= factor
     return CommitteeEnergies(
-        tuple(str(path) for path in several),
-        steps,
-        energies * factor,
-        max(bead[2] for bead in beads),
-        any(bead[3] for bead in beads),
+        tuple(str(path) for path in several), steps, total, abandoned, truncated
     )
 
 
 def _read_extras(path: PathLike) -> tuple[Steps, Array, int, bool]:
     """Steps (n,), energies (n, K) averaged over rows of a step, abandoned rows, truncated."""
-    steps: list[int] = []
-    rows: list[str] = []
-    numbers: list[int] = []
-    owner: list[int] = []
+    steps, owner = array("q"), array("q")  # of blocks, and the block of each row
+    rows = NumberRows(path, "members as in its first row")
     beads: set[str] = set()
-    lines, cut = text_lines(path, "i-PI")
+    lines = TextLines(path, "i-PI")
     for number, line in enumerate(lines, 1):
-        match = _EXTRAS.match(line)
+        match = _EXTRAS.match(line) if "#" in line else None
         if match:
             kind, extra_type, step, bead = match.groups()
             if extra_type not in (None, "committee_pot"):
@@ -165,8 +163,7 @@ def _read_extras(path: PathLike) -> tuple[Steps, Array, int, bool]:
                 beads.add(bead)
             steps.append(int(step))
         elif line.strip() and not line.lstrip().startswith("#"):
-            rows.append(line.strip())
-            numbers.append(number)
+            rows.add(line.strip(), number)
             owner.append(len(steps) - 1)
     if not steps or (owner and owner[0] < 0):
         raise QuorumError(
@@ -179,11 +176,10 @@ def _read_extras(path: PathLike) -> tuple[Steps, Array, int, bool]:
             f"{path}: holds beads {', '.join(sorted(beads))} in one file, expected one file per "
             "bead as i-PI writes them"
         )
-    if not rows:
+    if not owner:
         raise QuorumError(f"{path}: holds no energies, expected a row of K numbers per step")
-    width = len(rows[0].split())
-    table, truncated = number_rows(path, rows, numbers, width, "members as in its first row")
-    block = np.asarray(owner[: len(table)])
+    table, truncated = rows.finish()
+    block = np.asarray(owner)[: len(table)]
     counts = np.bincount(block, minlength=len(steps))
     per_step = counts[0]
     whole = counts == per_step
@@ -195,10 +191,13 @@ def _read_extras(path: PathLike) -> tuple[Steps, Array, int, bool]:
             f"at step {steps[0]}; the file is damaged there"
         )
     n_whole = len(steps) if whole[-1] else len(steps) - 1
-    energies = table[: n_whole * per_step].reshape(n_whole, per_step, width).mean(axis=1)
-    order = np.asarray(steps[:n_whole], dtype=np.int64)
+    energies = table[: n_whole * per_step]
+    if per_step > 1:
+        energies = energies.reshape(n_whole, per_step, -1).mean(axis=1)
+    order = np.array(steps[:n_whole], dtype=np.int64)
     keep = current_branch(order)
-    return order[keep], energies[keep], int((~keep).sum()), cut or truncated or n_whole < len(steps)
+    truncated = lines.cut or truncated or n_whole < len(steps)
+    return order[keep], taken(energies, keep), int((~keep).sum()), truncated
 
 
 def _header_entry(match: re.Match[str]) -> tuple[str, str, int, int]:

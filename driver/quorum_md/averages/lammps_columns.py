@@ -64,7 +64,8 @@ def make_table(selection: Selection, vector: str, system: Units, script: Script)
     if parts is not None and DRIVING not in values:
         values[DRIVING] = sum((sign * values[name] for name, sign in parts), np.zeros(1))
     columns = [
-        Column(name, _unit(name, vector, system, script), one)
+        # copies: a view would keep the whole log, members included
+        Column(name, _unit(name, vector, system, script), one.copy())
         for name, one in values.items()
         if not (vector and name.startswith(f"{vector}["))
     ]

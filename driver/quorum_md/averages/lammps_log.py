@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import QuorumError
-from .tables import Array, PathLike, parse_rows, text_lines
+from .tables import Array, PathLike
+from .text_rows import NumberRows, TextLines
 
 # commands whose echo is kept; what a program prints itself rarely starts with these and a blank
 COMMANDS = frozenset(
@@ -36,6 +37,7 @@ _MULTI = re.compile(r"-+ Step\s+(\d+) -+ CPU =\s*(\S+) \(sec\)")
 _PAIR = re.compile(r"\s*(\S+)\s*=\s*(\S+)")
 _KEYWORDS = re.compile(r"keywords:\s*\[(.*)\]")
 _LOOP = re.compile(r"Loop time of \S+ on \d+ procs for \d+ steps with (\d+) atoms")
+_SAMPLES = 20  # rows at least, to see how many digits are printed
 _ATOMS = re.compile(r"(?:\s+|Created )(\d+) atoms$")
 
 
@@ -106,9 +108,27 @@ class _Open:
     names: tuple[str, ...]
     command: str
     process: int
-    rows: list[str] = field(default_factory=list)
+    path: str
     record: dict[str, str] = field(default_factory=dict)  # of multi
     n_atoms: int | None = None
+    n_rows: int = 0
+
+    def __post_init__(self) -> None:
+        self.rows = NumberRows(self.path, f"columns as in the header at line {self.line}")
+        self.samples: list[str] = []  # every `spacing`-th row
+        self.spacing = 1
+
+    def add(self, row: str, number: int) -> None:
+        """One row, and the number of its line."""
+        if self.n_rows % self.spacing == 0:
+            if len(self.samples) == 2 * _SAMPLES:
+                self.samples, self.spacing = self.samples[::2], 2 * self.spacing
+            if self.n_rows % self.spacing == 0:
+                self.samples.append(row)
+        if not self.n_rows:
+            self.rows.expect(len(self.names))
+        self.rows.add(row, number)
+        self.n_rows += 1
 
 
 def looks_like_a_log(text: str) -> bool:
@@ -125,13 +145,17 @@ def read_log(path: PathLike) -> LammpsLog:
     Raises:
         QuorumError: no such file, not text, or without a thermo table.
     """
-    lines, cut = text_lines(path, "LAMMPS")
+    lines = TextLines(path, "LAMMPS")
     reader = _Reader(str(path))
-    for number, line in enumerate(lines, 1):
-        reader.take(number, line, lines[number] if number < len(lines) else "")
+    number, line = 0, ""
+    for number, following in enumerate(lines):
+        if number:
+            reader.take(number, line, following)
+        line = following
+    reader.take(number + 1, line, "")
     reader.close()
     if not reader.tables:
-        if any("Step" in line for line in lines):
+        if reader.has_header:
             why = "has a thermo header but no rows yet"
         else:
             why = "has no thermo table with a column Step"
@@ -139,7 +163,7 @@ def read_log(path: PathLike) -> LammpsLog:
             f"{path}: {why}, expected a log of LAMMPS (log.lammps) whose thermo_style has step; "
             "give the log of the run"
         )
-    return LammpsLog(str(path), reader.tables, reader.commands, cut)
+    return LammpsLog(str(path), reader.tables, reader.commands, lines.cut)
 
 
 class _Reader:
@@ -152,12 +176,14 @@ class _Reader:
         self.process = 1
         self.n_atoms: int | None = None
         self.last_line = ""
+        self.has_header = False
 
     def take(self, number: int, line: str, following: str) -> None:
         """One line, with the one after it."""
         table = self.open
-        if table is not None and self._row(table, line):
+        if table is not None and self._row(table, number, line):
             return
+        self.has_header = self.has_header or "Step" in line
         words = line.split()
         if not words:
             return
@@ -183,13 +209,13 @@ class _Reader:
             self._header(number, line, words, following)
         self.last_line = line
 
-    def _row(self, table: _Open, line: str) -> bool:
+    def _row(self, table: _Open, number: int, line: str) -> bool:
         """Whether the line belongs to the rows of the open table; keeps it if so."""
         if table.kind == "one":
             words = line.split()
             if len(words) != len(table.names) or words[0][0] not in _NUMBER_START:
                 return False
-            table.rows.append(line)
+            table.add(line, number)
             return True
         if table.kind == "yaml":
             text = line.strip()
@@ -197,11 +223,11 @@ class _Reader:
                 return False
             row = text[3:-1].replace(",", " ")
             if len(row.split()) == len(table.names):
-                table.rows.append(row)
+                table.add(row, number)
             return True
         match = _MULTI.match(line)
         if match:
-            self._finish_record(table)
+            self._finish_record(table, number)
             table.record = {"Step": match[1], "CPU": match[2]}
             return True
         pairs = _PAIR.findall(line)
@@ -210,7 +236,7 @@ class _Reader:
         table.record.update(pairs)
         return True
 
-    def _finish_record(self, table: _Open) -> None:
+    def _finish_record(self, table: _Open, number: int) -> None:
         record = table.record
         table.record = {}
         if not record:
@@ -218,7 +244,7 @@ class _Reader:
         if not table.names:
             table.names = tuple(record)
         if tuple(record) == table.names:  # the last of a killed run may be incomplete
-            table.rows.append(" ".join(record.values()))
+            table.add(" ".join(record.values()), number)
 
     def _header(self, number: int, line: str, words: list[str], following: str) -> None:
         keywords = _KEYWORDS.match(line)
@@ -238,7 +264,7 @@ class _Reader:
         else:
             return
         self.close()
-        self.open = _Open(kind, number, names, self.run, self.process)
+        self.open = _Open(kind, number, names, self.run, self.process, self.path)
         if multi:
             self.open.record = {"Step": multi[1], "CPU": multi[2]}
 
@@ -258,16 +284,10 @@ class _Reader:
         table, self.open = self.open, None
         if table is None:
             return
-        self._finish_record(table)
-        if not table.rows or "Step" not in table.names:
+        self._finish_record(table, table.line)
+        if not table.n_rows or "Step" not in table.names:
             return
-        width = len(table.names)
-        values, bad = parse_rows(table.rows, width)
-        if values is None:
-            raise QuorumError(
-                f"{self.path}: the table at line {table.line} has a row {table.rows[bad]:.40s}…, "
-                f"expected {width} numbers; repair or cut the file there"
-            )
+        values, _ = table.rows.finish(strict=True)
         self.tables.append(
             ThermoTable(
                 self.path,
@@ -275,7 +295,7 @@ class _Reader:
                 table.command,
                 table.names,
                 values,
-                _last_digits(table.rows),
+                _last_digits(table.samples),
                 table.n_atoms or self.n_atoms,
                 table.process,
             )
@@ -283,11 +303,10 @@ class _Reader:
 
 
 def _last_digits(rows: list[str]) -> Array:
-    """(m,) size of the last digit of each column, the finest of up to 20 rows: printf's %g drops
-    zeros at the end, so that a single number may look coarser than it is.
+    """(m,) size of the last digit of each column, the finest of some rows: printf's %g drops zeros
+    at the end, so that a single number may look coarser than it is.
     """
-    chosen = rows[:: max(1, len(rows) // 20)][:20]
-    sizes = [[_last_digit(word) for word in row.split()] for row in chosen]
+    sizes = [[_last_digit(word) for word in row.split()] for row in rows]
     return np.min(np.asarray(sizes), axis=0)
 
 

@@ -15,7 +15,7 @@ from ..errors import QuorumError
 from .lammps_log import LammpsLog, ThermoTable
 from .lammps_script import Ensemble, Script, follow
 from .run import most_common_stride
-from .tables import Array, current_branch
+from .tables import Array, current_branch, taken
 
 _VECTOR = re.compile(r"([cfv]_\w+)\[(\d+)\]$")
 _SAME_TEMPERATURE = 1e-3
@@ -303,7 +303,6 @@ def _join(path: str, same: Sequence[Segment], last: Segment, notes: list[str]) -
         if all(name in table.names for table in tables)
     ]
     steps = np.concatenate([table.steps for table in tables])
-    values = {name: np.concatenate([table.column(name) for table in tables]) for name in names}
     keep = current_branch(steps)
     # every `run` prints the last step of the one before it again
     repeated = sum(
@@ -340,7 +339,7 @@ def _join(path: str, same: Sequence[Segment], last: Segment, notes: list[str]) -
     return Selection(
         path,
         last,
-        {name: column[keep] for name, column in values.items()},
+        {name: _kept(tables, name, keep) for name in names},
         digits,
         kept,
         most_common_stride(kept),
@@ -348,3 +347,12 @@ def _join(path: str, same: Sequence[Segment], last: Segment, notes: list[str]) -
         abandoned,
         tuple(notes),
     )
+
+
+def _kept(tables: Sequence[ThermoTable], name: str, keep: NDArray[np.bool_]) -> Array:
+    """A column through all tables; a view where that is one."""
+    if len(tables) == 1:
+        return taken(tables[0].column(name), keep)
+    ends = np.cumsum([len(table.values) for table in tables])
+    parts = np.split(keep, ends[:-1])
+    return np.concatenate([t.column(name)[part] for t, part in zip(tables, parts, strict=True)])

@@ -18,7 +18,7 @@ from ..errors import QuorumError, warn
 from ..units import BOHR_A, thermal_energy_eV
 from .functions import heat_capacity
 from .reweighting import Reweighted, reweight
-from .tables import Array, Column, Table, energy_unit_eV
+from .tables import Array, Column, Table, energy_unit_eV, taken
 from .timeseries import frames_to_discard, variance_of_mean
 from .weights import FrameWeights, known_weights
 
@@ -146,7 +146,7 @@ class Run:
             self,
             rows=self.rows[frames],
             steps=self.steps[frames],
-            energies_eV=self.energies_eV[frames],
+            energies_eV=taken(self.energies_eV, frames),
             reference=reference[frames] if isinstance(reference, np.ndarray) else reference,
             weights=weights,
         )
@@ -239,7 +239,8 @@ class Run:
         if column.name == self.words.driving and own is not None:
             # `factor` leads from the column's unit to the one wanted, `own` from it to eV
             note = f"{column.name}: the average of each member's own energy"
-            energies = self.energies_eV * (factor / own)
+            scale = factor / own
+            energies = self.energies_eV if scale == 1 else self.energies_eV * scale
             return Observable(column.name, unit, energies, True, note)
         label = column.name if index is None else f"{column.name}[{index}]"
         note = ""

@@ -1,15 +1,12 @@
-"""Tables of numbers with named columns and units, and what all readers of text files share.
+"""Tables of numbers with named columns and units, whatever program wrote them.
 
-Whatever program wrote them: a run that was restarted appends to its files and repeats the steps
-since the checkpoint, so rows of the abandoned branch are dropped; a last line cut short by a kill
-is dropped as well.
+A run that was restarted appends to its files and repeats the steps since the checkpoint, so rows of
+the abandoned branch are dropped.
 """
 
 import os
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -105,74 +102,6 @@ def energy_unit_eV(unit: str) -> float | None:
     return None
 
 
-def text_lines(path: PathLike, writer: str) -> tuple[list[str], bool]:
-    """Lines of a file, and whether a last one without its end was left out: it may be cut within
-    a number and then look complete.
-
-    Raises:
-        QuorumError: no such file, or not text; the sentence names the program that should have
-            written it.
-    """
-    try:
-        text = Path(path).read_text()
-    except OSError as error:
-        raise QuorumError(
-            f"{path}: cannot be read ({error.strerror}); expected a file written by {writer}"
-        ) from error
-    except UnicodeDecodeError as error:
-        raise QuorumError(f"{path}: is not text; expected a file written by {writer}") from error
-    lines = text.splitlines()
-    cut = bool(lines) and not text.endswith("\n")
-    return (lines[:-1] if cut else lines), cut
-
-
-def number_rows(
-    path: PathLike, rows: list[str], numbers: list[int], width: int, meaning: str
-) -> tuple[Array, bool]:
-    """Rows of `width` numbers as an array; only the last row may be incomplete."""
-    if not rows:
-        raise QuorumError(f"{path}: holds no rows of numbers; the run has not written any yet")
-    table, bad = parse_rows(rows, width)
-    if table is not None:
-        return table, False
-    if bad == len(rows) - 1 and bad > 0:
-        table, _ = parse_rows(rows[:-1], width)
-        if table is not None:
-            return table, True
-    found = len(rows[bad].split())
-    what = f"{found} numbers" if found != width else f"{rows[bad]:.40s}"
-    raise QuorumError(
-        f"{path}, line {numbers[bad]}: got {what}, expected {width} numbers, {meaning}; repair or "
-        "cut the file there"
-    )
-
-
-def parse_rows(rows: list[str], width: int) -> tuple[Array | None, int]:
-    """(n, width) numbers, or None and the index of the first row that is not `width` numbers."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", DeprecationWarning)  # older numpy's word for "no number"
-        try:
-            flat = np.fromstring("\n".join(rows), sep=" ")
-        except (DeprecationWarning, ValueError):
-            flat = np.empty(0)
-    # a row too short and one too long would make up for each other
-    if flat.size == width * len(rows) and all(len(row.split()) == width for row in rows):
-        return flat.reshape(len(rows), width), -1
-    for index, row in enumerate(rows):
-        fields = row.split()
-        if len(fields) != width or not all(_is_number(field) for field in fields):
-            return None, index
-    return np.array([row.split() for row in rows], dtype=float), -1
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
-
-
 def current_branch(clock: NDArray[np.generic]) -> NDArray[np.bool_]:
     """Rows that a later restart did not repeat: strictly below every later clock reading."""
     values = np.asarray(clock, dtype=float)
@@ -180,3 +109,11 @@ def current_branch(clock: NDArray[np.generic]) -> NDArray[np.bool_]:
     keep = np.ones(len(values), dtype=bool)
     keep[:-1] = values[:-1] < least_later[1:]
     return keep
+
+
+def taken(values: Array, rows: NDArray[np.generic]) -> Array:
+    """``values[rows]``, but no copy where these are all rows in order."""
+    if rows.dtype == bool:
+        return values if rows.all() else values[rows]
+    every = len(rows) == len(values) and bool((rows == np.arange(len(rows))).all())
+    return values if every else values[rows]
