@@ -5,9 +5,8 @@ A displacement belongs to a pair of frames. To be reweighted it is kept per orig
 turn the distribution of initial conditions into that of another member; between t and t + τ the
 atoms move under the potential that drove the run. The notes of every series say so.
 
-Atoms are followed by the shortest displacement from frame to frame in the cell of the time, which
-remains right where the cell fluctuates: von Bülow, Bullerjahn & Hummer, J. Chem. Phys. 153, 021101
-(2020), doi:10.1063/5.0008316. Sums over all origins by FFT: Calandrini et al., École thématique de
+Atoms are followed through boundaries (`followed`), a block of them at a time. Sums over all origins
+by FFT: Calandrini et al., École thématique de
 la SFN 12, 201 (2011), doi:10.1051/sfn/201112010.
 """
 
@@ -19,11 +18,20 @@ from numpy.typing import ArrayLike
 from ...errors import QuorumError
 from ...units import BOLTZMANN_EV_K, EV_A3_GPA
 from ..timeseries import variance_of_mean
-from .elements import mass_Da
+from .followed import Followed, followed_atoms, unwrapped
 from .frames import Array, Frames, Integers
 from .series import Axis, Series
+from .whole import Whole, whole_of
 
-_LARGEST_JUMP = 1 / 3  # of the cell between frames: beyond, the way an atom took is not known
+__all__ = [
+    "diffusion",
+    "finite_size_correction",
+    "followed_atoms",
+    "mean_square_displacement",
+    "msd",
+    "per_origin",
+    "unwrapped",
+]
 _FIT_POINTS = 16
 _WINDOW_END = 0.2  # of the run
 _WINDOW_STARTS = (0.02, 0.05, 0.1, 0.2, 0.3, 0.5)  # of the window's end
@@ -36,66 +44,6 @@ _DYNAMICS = (
     "remains that of the potential that drove the run, so this model error leaves out how members "
     "differ in their dynamics"
 )
-
-
-def unwrapped(frames: Frames) -> Array:
-    """(F, N, 3) Å: positions of atoms followed through the boundaries.
-
-    Raises:
-        QuorumError: atoms that cannot be followed (no numbers, frames too far apart, swaps).
-    """
-    if not frames.tracked:
-        raise QuorumError(
-            "displacement: the dump has no column id, so atoms cannot be followed from frame to "
-            "frame; add id to its columns"
-        )
-    rigid = bool((frames.cells == frames.cells[:1]).all())
-    if not frames.pbc.any() or (frames.continuous and rigid):
-        return frames.positions
-    followed = np.empty_like(frames.positions)
-    followed[0] = frames.positions[0]
-    inverse = np.linalg.inv(frames.cells)
-    fractions = frames.positions @ inverse
-    home = (fractions - np.where(frames.pbc, np.floor(fractions), 0.0)) @ frames.cells
-    jumps = (home[1:] - home[:-1]) @ inverse[1:]
-    jumps -= np.where(frames.pbc, np.rint(jumps), 0.0)
-    longest = np.abs(jumps * frames.pbc).max(initial=0.0)
-    if longest > _LARGEST_JUMP:
-        row = int(np.abs(jumps * frames.pbc).max(axis=(1, 2)).argmax())
-        raise QuorumError(
-            f"displacement: between steps {frames.steps[row]} and {frames.steps[row + 1]} an atom "
-            f"moves by {longest:.2f} of the cell, so it is not known which way; expected less than "
-            f"{_LARGEST_JUMP:.2f}: write frames more often, write unwrapped positions, or leave "
-            "out runs that exchange atoms"
-        )
-    followed[1:] = jumps @ frames.cells[1:]
-    np.cumsum(followed, axis=0, out=followed)
-    return followed
-
-
-def followed_atoms(
-    frames: Frames, element: str | None = None, masses: Mapping[str, float] | None = None
-) -> Array:
-    """(F, n, 3) Å: `unwrapped` positions of one element, or of all atoms, without the drift of the
-    centre of mass of all atoms.
-    """
-    if element is not None:
-        if element not in frames.elements:
-            raise QuorumError(
-                f"element: got {element!r}, expected one of {', '.join(frames.elements)}"
-            )
-        if not frames.constant_species:
-            raise QuorumError(
-                "displacement: atoms change their species along the trajectory, so no species has "
-                "a displacement; expected a run without swaps of types"
-            )
-    positions = unwrapped(frames)
-    weights = np.array([mass_Da(name, masses) for name in frames.elements])[frames.species[0]]
-    centre = np.einsum("n,fnk->fk", weights / weights.sum(), positions)
-    if element is None:
-        return positions - centre[:, None, :]
-    chosen = frames.species[0] == frames.elements.index(element)
-    return positions[:, chosen] - centre[:, None, :]
 
 
 def mean_square_displacement(positions_A: ArrayLike) -> Array:
@@ -120,7 +68,19 @@ def per_origin(positions_A: Array, lags: Integers) -> Array:
     """(F, n, 3) Å and lags (m,) in frames -> (F − max lag, m) Å²: the mean over atoms of
     |r(t + τ) − r(t)|² for every origin t.
     """
-    r = positions_A - positions_A.mean(axis=0)
+    return np.maximum(_squares_per_origin(positions_A, lags), 0.0) / positions_A.shape[1]
+
+
+def _per_origin(followed: Followed, lags: Integers) -> Array:
+    """The same of atoms that come in blocks."""
+    total = sum(_squares_per_origin(block, lags) for block in followed)
+    result: Array = np.maximum(total, 0.0) / followed.n_atoms
+    return result
+
+
+def _squares_per_origin(positions_A: Array, lags: Integers) -> Array:
+    """The sum over atoms; rounding may leave it below zero."""
+    r = positions_A - positions_A.mean(axis=0)  # far from the origin digits would be lost
     r = np.ascontiguousarray(r.reshape(len(r), -1))
     squares = np.einsum("fk,fk->f", r, r)
     n_origins = len(r) - int(max(lags))
@@ -130,11 +90,11 @@ def per_origin(positions_A: Array, lags: Integers) -> Array:
         later = slice(int(lag), int(lag) + n_origins)
         overlap = np.einsum("fk,fk->f", origins, r[later])
         result[:, k] = squares[:n_origins] + squares[later] - 2 * overlap
-    return np.maximum(result, 0.0) / positions_A.shape[1]
+    return result
 
 
 def msd(
-    frames: Frames,
+    frames: Frames | Whole,
     element: str | None = None,
     *,
     max_lag: int | None = None,
@@ -145,7 +105,7 @@ def msd(
     """Mean-square displacement per origin: (origins, lags) Å².
 
     Args:
-        frames: the whole trajectory, equally spaced.
+        frames: the whole trajectory, equally spaced; in memory, or laid down (`whole.Layer`).
         element: atoms of one element; all if left out.
         max_lag: largest lag in frames; a fifth of the run if left out.
         lags: how many, equally spaced up to `max_lag`; or the lags themselves, in frames.
@@ -163,7 +123,7 @@ def msd(
     else:
         chosen = np.unique(np.asarray(lags, dtype=np.int64))
     _enough(frames, chosen)
-    values = per_origin(followed_atoms(frames, element, masses), chosen)
+    values = _per_origin(Followed(whole_of(frames), element, masses), chosen)
     if timestep_fs is None:
         axis = Axis("lag", "steps", tuple(float(lag * stride) for lag in chosen))
     else:
@@ -174,7 +134,7 @@ def msd(
 
 
 def diffusion(
-    frames: Frames,
+    frames: Frames | Whole,
     element: str | None = None,
     *,
     timestep_fs: float,
@@ -213,11 +173,11 @@ def diffusion(
                 f"{max(0, high - low + 1)} lag(s), expected at least 4; give a longer run or window"
             )
         _enough(frames, np.array([high]))
-    positions = followed_atoms(frames, element, masses)
+    followed = Followed(whole_of(frames), element, masses)
     for low, high in windows:
         lags = _spread(low, high, _FIT_POINTS)
         tau = np.asarray(lags * unit_ps, dtype=np.float64)
-        origins = per_origin(positions, lags)
+        origins = _per_origin(followed, lags)
         values = origins @ _slope(tau) / 6
         half = len(lags) // 2
         halves = [
@@ -269,7 +229,7 @@ def _slope(tau: Array) -> Array:
     return weights
 
 
-def _stride(frames: Frames) -> int:
+def _stride(frames: Frames | Whole) -> int:
     strides = np.diff(frames.steps)
     if len(strides) == 0 or (strides != strides[0]).any():
         where = (
@@ -284,7 +244,7 @@ def _stride(frames: Frames) -> int:
     return int(strides[0])
 
 
-def _enough(frames: Frames, lags: Integers) -> None:
+def _enough(frames: Frames | Whole, lags: Integers) -> None:
     if lags.min() < 1 or lags.max() > len(frames) - 2:
         raise QuorumError(
             f"lags: got {lags.min()} to {lags.max()} frames, expected 1 to {len(frames) - 2} in a "

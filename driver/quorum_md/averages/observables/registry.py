@@ -27,7 +27,8 @@ from .rdf import coordination, rdf
 from .series import PerFrame, Series
 from .short_range_order import short_range_order
 from .steinhardt import steinhardt
-from .trajectory import Trajectory, join
+from .trajectory import Trajectory
+from .whole import Layer
 
 Function = Callable[..., Any]
 Request = str | Function | tuple[str | Function, dict[str, Any]]
@@ -38,7 +39,7 @@ class Recipe:
     """How an observable is made.
 
     Attributes:
-        build: (first frames, options) -> `PerFrame`, or (all frames, options) -> `Series`.
+        build: (first frames, options) -> `PerFrame`, or (`Whole` trajectory, options) -> `Series`.
         argument: option that may stand alone after the colon.
         whole: needs the whole trajectory.
         summary: one line of help.
@@ -150,14 +151,21 @@ def compute_many(
 def _one_pass(
     wanted: list[tuple[str, Recipe, dict[str, Any]]], trajectory: Trajectory
 ) -> list[Series]:
+    with Layer() as layer:
+        return _evaluated(wanted, trajectory, layer)
+
+
+def _evaluated(
+    wanted: list[tuple[str, Recipe, dict[str, Any]]], trajectory: Trajectory, layer: Layer
+) -> list[Series]:
     first = trajectory.first()
     simple: dict[int, PerFrame] = {}
     for k, (name, recipe, options) in enumerate(wanted):
         _check_options(name, recipe, options)
         if not recipe.whole:
             simple[k] = recipe.build(first, **options)
-    keep_all = len(simple) < len(wanted)
-    steps, kept = [], []
+    follow = len(simple) < len(wanted)
+    steps = []
     parts: dict[int, list[Array]] = {k: [] for k in simple}
     for frames in trajectory.chunks():
         if frames.elements != first.elements:
@@ -167,8 +175,8 @@ def _one_pass(
                 "elements (elements=…)"
             )
         steps.append(frames.steps)
-        if keep_all:
-            kept.append(frames)
+        if follow:
+            layer.add(frames)
         for k, observable in simple.items():
             values = np.asarray(observable.evaluate(frames), dtype=float)
             _check_values(wanted[k][0], values, frames, parts[k])
@@ -181,7 +189,7 @@ def _one_pass(
             f"{trajectory.path}: {int((~branch).sum())} frames of a branch that a restart replaced "
             "were left out"
         )
-    whole = join(kept).part(branch) if keep_all else None
+    whole = layer.whole() if follow else None
     results = []
     for k, (name, recipe, options) in enumerate(wanted):
         if recipe.whole:

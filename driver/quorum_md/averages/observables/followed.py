@@ -1,0 +1,96 @@
+"""Atoms followed through the boundaries of the cell.
+
+By the shortest displacement from frame to frame in the cell of the time, which remains right where
+the cell fluctuates: von Bülow, Bullerjahn & Hummer, J. Chem. Phys. 153, 021101 (2020),
+doi:10.1063/5.0008316.
+"""
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+
+from ...errors import QuorumError
+from .elements import mass_Da
+from .frames import Array, Frames
+from .whole import Whole, whole_of
+
+_LARGEST_JUMP = 1 / 3  # of the cell between frames: beyond, the way an atom took is not known
+
+
+def unwrapped(frames: Frames) -> Array:
+    """(F, N, 3) Å: positions of atoms followed through the boundaries.
+
+    Raises:
+        QuorumError: atoms that cannot be followed (no numbers, frames too far apart, swaps).
+    """
+    if not frames.tracked:
+        raise QuorumError(
+            "displacement: the dump has no column id, so atoms cannot be followed from frame to "
+            "frame; add id to its columns"
+        )
+    rigid = bool((frames.cells == frames.cells[:1]).all())
+    if not frames.pbc.any() or (frames.continuous and rigid):
+        return frames.positions
+    followed = np.empty_like(frames.positions)
+    followed[0] = frames.positions[0]
+    inverse = np.linalg.inv(frames.cells)
+    fractions = frames.positions @ inverse
+    home = (fractions - np.where(frames.pbc, np.floor(fractions), 0.0)) @ frames.cells
+    jumps = (home[1:] - home[:-1]) @ inverse[1:]
+    jumps -= np.where(frames.pbc, np.rint(jumps), 0.0)
+    longest = np.abs(jumps * frames.pbc).max(initial=0.0)
+    if longest > _LARGEST_JUMP:
+        row = int(np.abs(jumps * frames.pbc).max(axis=(1, 2)).argmax())
+        raise QuorumError(
+            f"displacement: between steps {frames.steps[row]} and {frames.steps[row + 1]} an atom "
+            f"moves by {longest:.2f} of the cell, so it is not known which way; expected less than "
+            f"{_LARGEST_JUMP:.2f}: write frames more often, write unwrapped positions, or leave "
+            "out runs that exchange atoms"
+        )
+    followed[1:] = jumps @ frames.cells[1:]
+    np.cumsum(followed, axis=0, out=followed)
+    return followed
+
+
+def followed_atoms(
+    frames: Frames | Whole, element: str | None = None, masses: Mapping[str, float] | None = None
+) -> Array:
+    """(F, n, 3) Å: `unwrapped` positions of one element, or of all atoms, without the drift of the
+    centre of mass of all atoms.
+    """
+    return np.concatenate(list(Followed(whole_of(frames), element, masses)), axis=1)
+
+
+class Followed:
+    """`followed_atoms`, a block of atoms at a time, as often as one likes."""
+
+    def __init__(
+        self, whole: Whole, element: str | None, masses: Mapping[str, float] | None
+    ) -> None:
+        if element is not None:
+            if element not in whole.elements:
+                raise QuorumError(
+                    f"element: got {element!r}, expected one of {', '.join(whole.elements)}"
+                )
+            if not whole.constant_species:
+                raise QuorumError(
+                    "displacement: atoms change their species along the trajectory, so no species "
+                    "has a displacement; expected a run without swaps of types"
+                )
+        self._whole = whole
+        self._chosen = np.ones(whole.n_atoms, dtype=bool)
+        if element is not None:
+            self._chosen = whole.species == whole.elements.index(element)
+        self.n_atoms = int(self._chosen.sum())
+        weights = np.array([mass_Da(name, masses) for name in whole.elements])[whole.species]
+        weights /= weights.sum()
+        self._centre = sum(
+            np.einsum("n,fnk->fk", weights[atoms], unwrapped(block))
+            for atoms, block in whole.blocks()
+        )
+
+    def __iter__(self) -> Iterator[Array]:
+        for atoms, block in self._whole.blocks():
+            chosen = self._chosen[atoms]
+            if chosen.any():
+                yield unwrapped(block)[:, chosen] - self._centre[:, None, :]
