@@ -68,8 +68,7 @@ def pooled(runs: Sequence[Run], temperature_K: float | None = None) -> Run:
     if len(runs) == 1 and target == first.temperature_K:
         return first
     _check(runs, {run.temperature_K for run in runs} == {target})
-    order = sorted(range(len(runs)), key=lambda k: (_state(runs[k]), k))
-    runs = [runs[k] for k in order]
+    runs = [runs[k] for k in pooled_order(runs)]
     states = sorted({_state(run) for run in runs})
     lengths = [len(run.steps) for run in runs]
     driving = np.concatenate([driving_energies(run) for run in runs])
@@ -116,6 +115,11 @@ def pooled(runs: Sequence[Run], temperature_K: float | None = None) -> Run:
         notes=(note, *notes),
         weights=weights,
     )
+
+
+def pooled_order(runs: Sequence[Run]) -> list[int]:
+    """The order that `pooled` puts runs in: by temperature and pressure."""
+    return sorted(range(len(runs)), key=lambda k: (_state(runs[k]), k))
 
 
 def _state(run: Run) -> tuple[float, float]:

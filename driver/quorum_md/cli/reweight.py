@@ -5,107 +5,17 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
+from .reweight_arguments import add_arguments
+
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ..averages.along import Along
     from ..averages.reweighting import Reweighted
     from ..averages.run import Observable, Run
 
-_EPILOG = """\
-LAMMPS: log.lammps and the logs of its restarts. In the script:
-  compute members all pair quorum
-  thermo_style custom step temp pe vol c_members[*]
-i-PI: properties with step (and potential, which proves that files belong together). In the input:
-  <properties filename='out' stride='10'>[ step, potential{electronvolt}, volume{angstrom3} ]
-  <trajectory filename='committee_pot' stride='10' extra_type='committee_pot'> extras
-Extended XYZ: energy_ensemble, energy and step in every frame.
-examples:
-  quorum reweight log.lammps --discard auto
-  quorum reweight simulation.out --committee simulation.committee_pot_0 --input input.xml
-  quorum reweight --input 300K.xml --also 400K.xml --at-temperature 300 350 400
-  quorum reweight --input input.xml --bias COLVAR:restraint.bias --bias-unit kj/mol
-  quorum reweight --input input.xml --trajectory run.pos_0.xyz --observable rdf:Nb-Mo --plot g.png
-"""
 
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Arguments of ``quorum reweight``."""
-    parser.epilog = _EPILOG
-    parser.usage = "quorum reweight [FILE ...] [options]"
-    add = parser.add_argument
-    add(
-        "files",
-        nargs="*",
-        metavar="FILE",
-        help="LAMMPS logs, i-PI properties (or --input), extended XYZ, or a record",
-    )
-    add(
-        "--committee",
-        nargs="+",
-        metavar="FILE",
-        help="committee_pot extras, one per bead; or logs of a rerun",
-    )
-    add("--input", metavar="XML", help="i-PI input: temperature, time step and file names")
-    add("--temperature", type=float, metavar="K", help="temperature of the run")
-    add(
-        "--observable",
-        action="append",
-        metavar="NAME",
-        help="a column, heat_capacity, or along --trajectory rdf:Nb-Mo, steinhardt:6, …, "
-        "my.py:function; repeatable (default: columns that fluctuate and depend on positions)",
-    )
-    add("--direct", action="store_true", help="direct reweighting, not the cumulant expansion")
-    add("--order", type=int, default=1, choices=(1, 2), help="of the cumulant expansion (1)")
-    add(
-        "--reference",
-        metavar="mean|INDEX|COLUMN",
-        help="what drove the run: the mean, a member (from 0), or the energy in a column",
-    )
-    add(
-        "--discard",
-        default="0",
-        metavar="auto|N|FRACTION",
-        help="frames to leave out at the start (0)",
-    )
-    more = parser.add_argument_group("frames from elsewhere")
-    also = more.add_argument
-    also(
-        "--also",
-        nargs="+",
-        action="append",
-        metavar="FILE",
-        help="a run to pool, at its own temperature: its i-PI input, or logs; repeatable",
-    )
-    also(
-        "--at-temperature",
-        type=float,
-        nargs="+",
-        metavar="K",
-        help="where averages are wanted, if not at that of the (first) run",
-    )
-    also(
-        "--bias", metavar="COLUMN|FILE:COLUMN", help="bias that acted: a column, or PLUMED's COLVAR"
-    )
-    also("--bias-unit", metavar="ENERGY[,TIME]", help="where the file has none: kj/mol,ps (PLUMED)")
-    also("--timestep", type=float, metavar="FS", help="of the run, to match times with steps")
-    also(
-        "--trajectory",
-        nargs="+",
-        metavar="FILE",
-        help="positions (one file per bead): i-PI or extended XYZ, LAMMPS dump",
-    )
-    also("--members", metavar="c_ID", help="LAMMPS: vector of the member energies, if not clear")
-    also(
-        "--runs", metavar="N[,N]", help="LAMMPS: runs of the logs to use, from 1 (as the last one)"
-    )
-    also("--lammps-units", metavar="U", help="metal or real, if the log is silent")
-    also("--committee-unit", default="hartree", metavar="U", help="of extras (hartree)")
-    output = parser.add_argument_group("output")
-    also = output.add_argument
-    also("--units", metavar="UNIT", help="print energies in electronvolt, hartree, kj/mol, …")
-    also("--explain", action="store_true", help="say what the errors and the verdict mean here")
-    also("--plot", metavar="FILE", help="draw averages, influence of frames, effective samples")
-    also("--table", metavar="FILE", help="write curves (rdf, …) as columns with both errors")
-    also("--record", metavar="FILE", help="write the frames used as HDF5, for later averages")
-    also("--json", metavar="FILE", help="write all numbers to FILE, or - for the terminal")
+__all__ = ["add_arguments", "run"]
 
 
 def run(args: argparse.Namespace) -> int:
@@ -121,13 +31,14 @@ def run(args: argparse.Namespace) -> int:
 
         check_figure_path(args.plot)
     runs = _runs(args)
+    along = _along_trajectories(runs, args)
     targets: list[float | None] = args.at_temperature or [None]
     method = "direct" if args.direct else "cumulant"
     sections: list[tuple[Run, list[tuple[Observable, Reweighted]]]] = []
     parts: list[list[Run]] = []
     for target in targets:
         frames = pooled(runs, target)
-        chosen = _observables(frames, args)
+        chosen = _observables(frames, along, target, args)
         results = [(one, _average(part, one, method, args.order)) for part, one in chosen]
         sections.append((frames, results))
         parts.append([part for part, _ in chosen])
@@ -277,12 +188,14 @@ def _average(frames: Run, observable: Observable, method: str, order: int) -> Re
     return frames.average(observable, method=method, order=order)
 
 
-def _observables(frames: Run, args: argparse.Namespace) -> list[tuple[Run, Observable]]:
+def _observables(
+    frames: Run, along: Along | None, target: float | None, args: argparse.Namespace
+) -> list[tuple[Run, Observable]]:
     """Observables, each with the frames that it is known in."""
     from ..errors import QuorumError
 
     wanted = args.observable or []
-    if not wanted and not args.trajectory:
+    if not wanted:
         names = frames.names()
         if not names:
             raise QuorumError(
@@ -291,63 +204,49 @@ def _observables(frames: Run, args: argparse.Namespace) -> list[tuple[Run, Obser
                 f"{frames.table.how_to_add.format('them')}, or name a column with --observable"
             )
         return [(frames, frames.observable(name, args.units)) for name in names]
-    from ..averages.observables import RECIPES
-
-    along = {
-        name
-        for name in wanted
-        if not frames.table.has(name)
-        and (name.partition(":")[0] in RECIPES or ".py:" in name or "." in name.partition(":")[0])
-        and (args.trajectory or ":" in name)
-    }
-    computed = _along_trajectory(frames, [name for name in wanted if name in along], args)
     chosen = []
     for name in dict.fromkeys(wanted):
-        if name in along:
-            chosen.append(computed[name])
+        if along is not None and name in along:
+            chosen.append(along.pooled(name, target))
         else:
             chosen += [(frames, frames.observable(one, args.units)) for one in frames.expand(name)]
     return chosen
 
 
-def _along_trajectory(
-    frames: Run, names: list[str], args: argparse.Namespace
-) -> dict[str, tuple[Run, Observable]]:
-    from ..averages.observables import compute_many
-    from ..averages.run import Observable
+def _along_trajectories(runs: Sequence[Run], args: argparse.Namespace) -> Along | None:
+    """What is to be computed from positions, in the frames of every run."""
+    from ..averages.observables import RECIPES, Trajectory
     from ..errors import QuorumError
 
+    names = [
+        name
+        for name in dict.fromkeys(args.observable or ())
+        if not runs[0].table.has(name)
+        and (name.partition(":")[0] in RECIPES or ".py:" in name or "." in name.partition(":")[0])
+        and (args.trajectory or ":" in name)
+    ]
     if not names:
         if args.trajectory:
             raise QuorumError(
                 "--trajectory: no observable along it was asked for, expected --observable "
                 "rdf:all, steinhardt:6 or the like; give one, or leave it out"
             )
-        return {}
+        return None
     if not args.trajectory:
         raise QuorumError(
             f"--observable {names[0]}: is computed from positions, but there is no --trajectory; "
             "give the file of the run"
         )
-    if args.also:
-        raise QuorumError(
-            "--trajectory: belongs to one run, but --also pools others; expected columns as "
-            "observables, or one run"
-        )
-    found = {}
-    for name, series in zip(names, compute_many(names, args.trajectory), strict=True):
-        rows, values = series.match(frames.steps)
-        note = "; ".join(f"{name}: {note}" for note in series.notes)
-        if len(rows) < len(frames.steps):
-            share = f"{name}: {len(rows)} of {len(frames.steps)} frames have positions"
-            note = "; ".join(filter(None, (note, share)))
-        found[name] = (
-            frames.part(rows),
-            Observable(
-                name, "" if series.unit == "1" else series.unit, values, False, note, series.axes
-            ),  # fmt: skip
-        )
-    return found
+    from ..averages.along import Along
+
+    trajectories = [
+        [
+            Trajectory(path, elements=args.elements, every=args.every, units=args.lammps_units)
+            for path in files
+        ]
+        for files in args.trajectory
+    ]
+    return Along(runs, names, trajectories, args.timestep)
 
 
 def _reference(text: str | None) -> str | int | None:
