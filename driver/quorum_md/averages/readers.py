@@ -4,8 +4,10 @@ A reader says by the first lines of a file whether it is its own, and turns a `R
 `Run`; another kind of file is another entry of `read_run`.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ..errors import QuorumError
 from . import extxyz_run, ipi_run, lammps_run, records
@@ -97,6 +99,13 @@ def read_run(request: Request) -> Run:
         discard=request.discard,
         committee_unit=request.committee_unit,
     )
+
+
+def request_of(files: Sequence[PathLike], **options: Any) -> Request:
+    """The request for one run by its files alone: an i-PI input, or what `Request.files` takes."""
+    if len(files) == 1 and str(files[0]).endswith(".xml"):
+        return Request(files=(), input_path=files[0], **options)
+    return Request(files=tuple(files), **options)
 
 
 def read_runs(request: Request) -> list[Run]:

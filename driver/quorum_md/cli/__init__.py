@@ -22,6 +22,7 @@ COMMANDS = {
     "i-pi": "run i-PI, or print the path of the driver to put into its input",
     "client": "serve a model to a running i-PI over a socket",
     "lammps": "build the LAMMPS plugin (pair_style quorum), and say what is missing",
+    "free-energy": "free energies of the members, between phases too, and their melting points",
     "reweight": "averages with sampling error, model error and a verdict",
 }
 

@@ -106,11 +106,11 @@ def _explained(results: list[tuple[Observable, Reweighted]], parts: list[Run]) -
 
 def _runs(args: argparse.Namespace) -> list[Run]:
     """The run of the command line, and those to pool with it."""
-    from ..averages.readers import Request, read_runs
+    from ..averages.readers import Request, read_runs, request_of
     from ..errors import QuorumError
 
     common = {
-        "reference": _reference(args.reference),
+        "reference": reference_of(args.reference),
         "discard": args.discard,
         "committee_unit": args.committee_unit,
         "members": args.members,
@@ -126,10 +126,7 @@ def _runs(args: argparse.Namespace) -> list[Run]:
     )
     runs = read_runs(first)
     for files in args.also or ():
-        if len(files) == 1 and files[0].endswith(".xml"):
-            runs += read_runs(Request(files=(), input_path=files[0], **common))
-        else:
-            runs += read_runs(Request(files=tuple(files), **common))
+        runs += read_runs(request_of(files, **common))
     if args.bias is None:
         return runs
     if len(runs) > 1:
@@ -249,7 +246,8 @@ def _along_trajectories(runs: Sequence[Run], args: argparse.Namespace) -> Along 
     return Along(runs, names, trajectories, args.timestep)
 
 
-def _reference(text: str | None) -> str | int | None:
+def reference_of(text: str | None) -> str | int | None:
+    """What --reference says: a member, or a name."""
     if text is None:
         return None
     return int(text) if text.lstrip("-").isdigit() else text
