@@ -94,8 +94,10 @@ DensityParameters read_potential(const torch::jit::Module &module,
   p.pair_outer = values(module, "pair_outer", {s * s});
   p.reference_eV = attribute(module, "reference_eV").toDoubleVector();
   if (int64_t(p.reference_eV.size()) != s) throw Unlike("the length of reference_eV is unexpected");
-  // TorchScript makes a tensor of a list in the default precision, whatever precision is asked for
-  if (c10::get_default_dtype_as_scalartype() == at::kFloat)
+  // files of earlier versions made a tensor of the list, which TorchScript does in the default
+  // precision, whatever precision is asked for
+  if (!module.hasattr("references_in_double") &&
+      c10::get_default_dtype_as_scalartype() == at::kFloat)
     for (auto &energy : p.reference_eV) energy = double(float(energy));
 
   const auto table = attribute(module, "species_of_type").toTensor().to(at::kLong).contiguous();
@@ -164,7 +166,7 @@ Cluster few_atoms(const DensityParameters &p, const std::vector<int> &atomic_num
                            x[3 * j + 2] - x[3 * i + 2]};
       auto &edges = cluster.edges[0];
       if (i == j || r[0] * r[0] + r[1] * r[1] + r[2] * r[2] >= p.cutoff_A * p.cutoff_A) continue;
-      edges.samples.insert(edges.samples.end(), {i, j, 0, 0, 0});
+      edges.pairs.insert(edges.pairs.end(), {i, j});
       edges.vectors_A.insert(edges.vectors_A.end(), r, r + 3);
     }
   return cluster;

@@ -320,6 +320,19 @@ def test_single_precision_keeps_its_digits(tmp_path: Path, potential: MetatomicP
     )
 
 
+def test_references_are_double(tmp_path: Path) -> None:
+    """TorchScript would round them to single precision: 6e-5 eV of 1000."""
+    module, energies = random_potential(), []
+    atom = Atoms([TYPES[0]], positions=[[0, 0, 0]])
+    for k, shift in enumerate((0.0, 1e-7)):
+        module.reference_eV = [-1000.0 + shift, 0.0, 0.0][: len(TYPES)]
+        file = tmp_path / f"{k}.pt"
+        with quiet_metatomic():
+            save(export(module, TYPES, ModelMetadata(), "float64"), file)
+        energies.append(MetatomicPotential(file).evaluate(atom, forces=False)[0].energy_eV)
+    assert energies[1] - energies[0] == pytest.approx(1e-7, abs=1e-11)
+
+
 def test_elements_with_the_same_embedding_are_the_same_neighbour(tmp_path: Path) -> None:
     module = random_potential()
     module.net.embedding.data[1] = module.net.embedding.data[0]

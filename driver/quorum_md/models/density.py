@@ -162,6 +162,8 @@ class DensityPotential(torch.nn.Module):
         self.net = net
         self.cutoff_A = cutoff_A
         self.reference_eV: List[float] = [float(e) for e in reference_eV]
+        # files without this word, of earlier versions, round the references to single precision
+        self.references_in_double: bool = True
         self.n_members: int = deviation_weight.shape[1]
         index = torch.zeros(max(atomic_types) + 1, dtype=torch.int64)
         index[torch.tensor(list(atomic_types))] = torch.arange(len(atomic_types))
@@ -292,7 +294,10 @@ class DensityPotential(torch.nn.Module):
         hidden, core = self.atomic(vectors, row, species[second], center_species)
 
         # references of many eV and sums over many atoms would lose digits in single precision
-        reference = torch.tensor(self.reference_eV, dtype=torch.float64, device=device)
+        # (TorchScript makes a tensor of a list in the default precision, and only then converts it)
+        reference = torch.cat(
+            [torch.full((1,), e, dtype=torch.float64, device=device) for e in self.reference_eV]
+        )
         mean = (torch.mv(hidden, self.mean_weight) + self.mean_shift[center_species] + core).to(
             torch.float64
         )
