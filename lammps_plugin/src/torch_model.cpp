@@ -37,8 +37,13 @@ static std::string reason(const std::exception &failure)
   if (end == std::string::npos) return "unknown reason";
   text.resize(end + 1);
   const bool traceback = text.find("raceback") != std::string::npos;
-  if (traceback) return text.substr(text.find_last_of('\n') + 1);
-  return text.substr(0, text.find('\n'));
+  text = traceback ? text.substr(text.find_last_of('\n') + 1) : text.substr(0, text.find('\n'));
+  // TorchScript puts the kind of an exception before its sentence: "builtins.ValueError: …"
+  const auto colon = text.find(": ");
+  const auto kind = text.substr(0, colon);
+  const bool named = colon != std::string::npos && kind.find(' ') == std::string::npos &&
+      (kind.rfind("builtins.", 0) == 0 || kind.rfind("torch.", 0) == 0);
+  return named ? text.substr(colon + 2) : text;
 }
 
 // Warnings of torch and metatomic to their own developers would reach the user's screen from every
