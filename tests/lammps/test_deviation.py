@@ -77,6 +77,38 @@ def test_equals_python(model_files, model, ranks, tmp_path):
         np.testing.assert_allclose(got[0, 1:], want, rtol=1e-8, atol=1e-9)
 
 
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_in_an_overlay_and_a_hybrid(model_files, ranks, tmp_path):
+    """What other styles add is the same for all members; atoms of other types do not count."""
+    path, species = model_files["two hops"]
+    style = "pair_style quorum {model} {keywords} deviation {every} {file}"
+    coefficients = "pair_coeff * * {elements}"
+    text = SCRIPT.replace(style, style.replace("quorum", "hybrid/overlay quorum") + " lj/cut 5.0")
+    overlay = text.replace(
+        coefficients, "pair_coeff * * quorum {elements}\npair_coeff * * lj/cut 0.01 3.0"
+    )
+    text = SCRIPT.replace(style, style.replace("quorum", "hybrid quorum") + " lj/cut 5.0")
+    hybrid = text.replace(
+        coefficients,
+        "pair_coeff * * quorum Ar NULL\npair_coeff 1*2 2 lj/cut 0.01 3.0",
+    )
+    script = ""
+    for name, form in (("overlay", overlay), ("hybrid", hybrid)):
+        _, atoms = fill(tmp_path, path, species, "box")
+        script += form.format(
+            units="metal", start="read_data box.data", model=path, keywords="", every=1,
+            file=f"{name}.out", elements=" ".join(species), run="run 0", timestep=0.001,
+        )  # fmt: skip
+    run_lammps(script, tmp_path, ranks)
+    potential = load_potential(path)
+    got = rows(tmp_path / "overlay.out")[0, 1:]
+    np.testing.assert_allclose(got, expected(potential, atoms), rtol=1e-8)
+    argon = atoms[[symbol == "Ar" for symbol in atoms.symbols]]
+    assert 0 < len(argon) < len(atoms)
+    got = rows(tmp_path / "hybrid.out")[0, 1:]
+    np.testing.assert_allclose(got, expected(potential, argon), rtol=1e-8)
+
+
 def test_every_few_steps_and_header(model_files, tmp_path):
     """Rows at multiples only, one each, over two runs; atoms move between them."""
     path, species = model_files["two hops"]
