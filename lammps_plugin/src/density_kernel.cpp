@@ -204,13 +204,13 @@ template <class Real> class DensityEvaluator : public Evaluator {
 
 template <class Real> void DensityEvaluator<Real>::sort_edges()
 {
-  const auto &samples = cluster_->edges[0].samples;
-  const int n_edges = int(samples.size() / 5), n = cluster_->n_centers;
+  const auto &pairs = cluster_->edges[0].pairs;
+  const int n_edges = int(pairs.size() / 2), n = cluster_->n_centers;
   first_edge_.assign(n + 1, 0);
   bool sorted = true;
   int before = 0;
   for (int k = 0; k < n_edges; k++) {
-    const int first = samples[5 * k];
+    const int first = pairs[2 * k];
     if (first < n) first_edge_[first + 1]++;
     sorted = sorted && first >= before;
     before = first;
@@ -221,7 +221,7 @@ template <class Real> void DensityEvaluator<Real>::sort_edges()
   edge_order_.resize(first_edge_[n]);
   std::vector<int> next(first_edge_.begin(), first_edge_.end() - 1);
   for (int k = 0; k < n_edges; k++)
-    if (samples[5 * k] < n) edge_order_[next[samples[5 * k]]++] = k;
+    if (pairs[2 * k] < n) edge_order_[next[pairs[2 * k]]++] = k;
 }
 
 // Blocks of one species need their constants filled into the lanes once.
@@ -309,7 +309,7 @@ void DensityEvaluator<Real>::work_on(int number, Desk<Real> &desk, const Real *c
   block.cotangent = cotangent;
   // through pointers of its own, the loop over all edges is not slowed down by what might alias
   const double *vectors = list.vectors_A.data();
-  const int32_t *samples = list.samples.data(), *numbers = cluster_->atomic_numbers.data();
+  const int32_t *pairs = list.pairs.data(), *numbers = cluster_->atomic_numbers.data();
   const int *order = edge_order_.empty() ? nullptr : edge_order_.data();
   const int *species_of_number = species_of_number_.data();
   double *x = block.x_A, *y = block.y_A, *z = block.z_A;
@@ -325,7 +325,7 @@ void DensityEvaluator<Real>::work_on(int number, Desk<Real> &desk, const Real *c
       x[e] = vectors[3 * from];
       y[e] = vectors[3 * from + 1];
       z[e] = vectors[3 * from + 2];
-      neighbor_species[e] = species_of_number[numbers[samples[5 * from + 1]]];
+      neighbor_species[e] = species_of_number[numbers[pairs[2 * from + 1]]];
     }
   }
   desk.first_edge[n] = e;

@@ -47,11 +47,6 @@ void start_with_local_atoms(Layout &layout, const AtomsView &atoms, std::vector<
   layout.cluster.n_centers = int(layout.atom.size());
 }
 
-struct Neighbor {
-  int atom;
-  double r[3], square;
-};
-
 // Where to write up to n values behind the first `used` ones; what is there already is not cleared.
 template <class T> T *room_for(std::vector<T> &values, size_t used, size_t n)
 {
@@ -95,9 +90,19 @@ struct KeyHash {
 
 }    // namespace
 
+void EdgeList::clear()
+{
+  pairs.clear();
+  shifts.clear();
+  vectors_A.clear();
+}
+
 void EdgeList::add(int first, int second, const std::array<int, 3> &shift, const double *vector_A)
 {
-  samples.insert(samples.end(), {first, second, shift[0], shift[1], shift[2]});
+  if (shifts.empty() && (shift[0] || shift[1] || shift[2])) shifts.assign(3 * size(), 0);
+  if (!shifts.empty() || shift[0] || shift[1] || shift[2])
+    shifts.insert(shifts.end(), shift.begin(), shift.end());
+  pairs.insert(pairs.end(), {first, second});
   vectors_A.insert(vectors_A.end(), vector_A, vector_A + 3);
 }
 
@@ -108,7 +113,7 @@ void ghosts_as_atoms(const AtomsView &atoms, const std::vector<Request> &request
   double longest = 0.0;
   for (const auto &request : requests) longest = std::max(longest, request.cutoff_A);
   const double *x = atoms.n_all ? atoms.x_A[0] : nullptr;    // LAMMPS keeps them in one piece
-  std::vector<Neighbor> near;
+  std::vector<int> near;
   std::vector<size_t> n_edges(requests.size(), 0);
   for (int k = 0; k < atoms.n_lists; k++) {
     const int i = atoms.ilist[k];
@@ -117,7 +122,8 @@ void ghosts_as_atoms(const AtomsView &atoms, const std::vector<Request> &request
     const int n_list = atoms.numneigh[i];
     const int *list = atoms.firstneigh[i];
     if (int(near.size()) < n_list) near.resize(n_list);
-    Neighbor *next = near.data();
+    int n_near = 0;
+    int *of_near = near.data();
     const double here_x = x[3 * size_t(i)], here_y = x[3 * size_t(i) + 1],
                  here_z = x[3 * size_t(i) + 2];
     for (int n = 0; n < n_list; n++) {
@@ -125,12 +131,11 @@ void ghosts_as_atoms(const AtomsView &atoms, const std::vector<Request> &request
       const double dx = x[3 * size_t(j)] - here_x, dy = x[3 * size_t(j) + 1] - here_y,
                    dz = x[3 * size_t(j) + 2] - here_z;
       const double r2 = dx * dx + dy * dy + dz * dz;
-      *next = {j, {dx, dy, dz}, r2};
-      next += r2 < longest * longest;
+      of_near[n_near] = j;
+      n_near += r2 < longest * longest;
     }
-    const int n_near = int(next - near.data());
     for (int n = 0; n < n_near; n++) {
-      const int j = near[n].atom;
+      const int j = of_near[n];
       if (index[j] < 0 && atoms.atomic_number[j] != 0) {
         index[j] = int(layout.atom.size());
         append(layout, atoms, j);
@@ -138,26 +143,30 @@ void ghosts_as_atoms(const AtomsView &atoms, const std::vector<Request> &request
     }
     for (size_t l = 0; l < requests.size(); l++) {
       auto &edges = layout.cluster.edges[l];
-      auto *sample = room_for(edges.samples, 5 * n_edges[l], 5 * size_t(n_near));
+      auto *pair = room_for(edges.pairs, 2 * n_edges[l], 2 * size_t(n_near));
       auto *vector = room_for(edges.vectors_A, 3 * n_edges[l], 3 * size_t(n_near));
       const double limit = requests[l].cutoff_A * requests[l].cutoff_A;
       for (int n = 0; n < n_near; n++) {
-        const int j = near[n].atom;
-        if (near[n].square >= limit || index[j] < 0) continue;
+        const int j = of_near[n];
+        const double dx = x[3 * size_t(j)] - here_x, dy = x[3 * size_t(j) + 1] - here_y,
+                     dz = x[3 * size_t(j) + 2] - here_z;
+        if (dx * dx + dy * dy + dz * dz >= limit || index[j] < 0) continue;
         // of a local pair the list has both directions, of a pair with a ghost one
         if (!requests[l].full && j < atoms.n_local && j < i) continue;
-        sample[0] = index[i];
-        sample[1] = index[j];
-        sample[2] = sample[3] = sample[4] = 0;
-        for (int d = 0; d < 3; d++) vector[d] = near[n].r[d];
-        sample += 5;
+        pair[0] = index[i];
+        pair[1] = index[j];
+        vector[0] = dx;
+        vector[1] = dy;
+        vector[2] = dz;
+        pair += 2;
         vector += 3;
       }
       n_edges[l] = size_t(vector - edges.vectors_A.data()) / 3;
     }
   }
   for (size_t l = 0; l < requests.size(); l++) {
-    layout.cluster.edges[l].samples.resize(5 * n_edges[l]);
+    layout.cluster.edges[l].pairs.resize(2 * n_edges[l]);
+    layout.cluster.edges[l].shifts.clear();
     layout.cluster.edges[l].vectors_A.resize(3 * n_edges[l]);
   }
 }
@@ -167,10 +176,7 @@ void folded(const AtomsView &atoms, const Box &box, const std::vector<Request> &
 {
   std::vector<int> index(atoms.n_all, -1);    // of the atom itself or the image that stands for it
   start_with_local_atoms(layout, atoms, index, requests.size());
-  for (auto &list : layout.cluster.edges) {
-    list.samples.clear();
-    list.vectors_A.clear();
-  }
+  for (auto &list : layout.cluster.edges) list.clear();
   for (int d = 0; d < 3; d++) {
     layout.cluster.periodic[d] = box.periodic[d];
     if (box.periodic[d])

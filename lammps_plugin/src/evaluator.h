@@ -31,9 +31,12 @@ struct Request {
 };
 
 struct EdgeList {
-  std::vector<int32_t> samples;     // 5 per edge: first, second, and the cell shifts of the second
+  std::vector<int32_t> pairs;       // 2 per edge: first and second
+  std::vector<int32_t> shifts;      // 3 per edge: cells of the second; empty where all are zero
   std::vector<double> vectors_A;    // 3 per edge: from the first to the second
 
+  size_t size() const { return pairs.size() / 2; }
+  void clear();
   void add(int first, int second, const std::array<int, 3> &shift, const double *vector_A);
 };
 

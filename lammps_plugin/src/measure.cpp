@@ -117,11 +117,11 @@ double reach_of(Evaluator &model, Cluster cluster, bool &reads_positions)
     }
   for (size_t l = 0; l < gradient.edges_eV_A.size(); l++) {
     const auto &e = gradient.edges_eV_A[l];
-    const auto &samples = cluster.edges[l].samples;
+    const auto &pairs = cluster.edges[l].pairs;
     for (size_t k = 0; k < e.size() / 3; k++)
       if (e[3 * k] != 0.0 || e[3 * k + 1] != 0.0 || e[3 * k + 2] != 0.0)
         for (int end = 0; end < 2; end++)
-          reach = std::max(reach, distance_from_first(cluster, samples[5 * k + end]));
+          reach = std::max(reach, distance_from_first(cluster, pairs[2 * k + end]));
   }
   return reach;
 }
@@ -177,11 +177,11 @@ void check_gradient(Evaluator &model)
     slope += gradient.positions_eV_A[k] * direction[k];
   for (size_t l = 0; l < gradient.edges_eV_A.size(); l++) {
     const auto &e = gradient.edges_eV_A[l];
-    const auto &samples = cluster.edges[l].samples;
+    const auto &pairs = cluster.edges[l].pairs;
     for (size_t k = 0; k < e.size() / 3; k++)
       for (int d = 0; d < 3; d++)
         slope += e[3 * k + d] *
-            (direction[3 * samples[5 * k + 1] + d] - direction[3 * samples[5 * k] + d]);
+            (direction[3 * pairs[2 * k + 1] + d] - direction[3 * pairs[2 * k] + d]);
   }
   double energies[2];
   for (int side = 0; side < 2; side++) {

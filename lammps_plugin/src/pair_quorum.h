@@ -46,7 +46,8 @@ class PairQuorum : public Pair {
   std::string not_local() const;
   void check_request() const;
   void build_layout();
-  void take_rows(const std::vector<double> &rows_eV, const quorum::Drive &how);
+  void take_rows(const std::vector<double> &rows_eV, const std::vector<double> &totals_eV,
+                 const quorum::Drive &how);
   void take_gradient(const quorum::Gradient &gradient);
   void write_deviation();
   double driving_energy(const double *row_eV, double mean, double mixing) const;

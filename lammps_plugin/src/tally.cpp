@@ -19,6 +19,47 @@ void add_outer(Tensor &virial, double factor, const double *x, const double *g)
     for (int b = 0; b < 3; b++) virial[3 * a + b] -= factor * x[a] * g[b];
 }
 
+// What the edges of one list do to forces and virial. Sums are kept in variables of their own, which
+// nothing that is written can alias; the edges of one atom follow each other mostly.
+void add_edges(const EdgeList &list, const int *atom, const double *gradient, size_t n, double unit,
+               double *forces, Tensor &virial)
+{
+  const int32_t *pairs = list.pairs.data();
+  const double *vectors = list.vectors_A.data();
+  double xx = 0.0, xy = 0.0, xz = 0.0, yx = 0.0, yy = 0.0, yz = 0.0, zx = 0.0, zy = 0.0, zz = 0.0;
+  size_t k = 0;
+  while (k < n) {
+    const int32_t first = pairs[2 * k];
+    double fx = 0.0, fy = 0.0, fz = 0.0;
+    for (; k < n && pairs[2 * k] == first; k++) {
+      const double *r = vectors + 3 * k, *g = gradient + 3 * k;
+      double *f = forces + 3 * size_t(atom[pairs[2 * k + 1]]);
+      const double gx = unit * g[0], gy = unit * g[1], gz = unit * g[2];
+      fx += gx;
+      fy += gy;
+      fz += gz;
+      f[0] -= gx;
+      f[1] -= gy;
+      f[2] -= gz;
+      xx += r[0] * gx;
+      xy += r[0] * gy;
+      xz += r[0] * gz;
+      yx += r[1] * gx;
+      yy += r[1] * gy;
+      yz += r[1] * gz;
+      zx += r[2] * gx;
+      zy += r[2] * gy;
+      zz += r[2] * gz;
+    }
+    double *f = forces + 3 * size_t(atom[first]);
+    f[0] += fx;
+    f[1] += fy;
+    f[2] += fz;
+  }
+  const double sums[9] = {xx, xy, xz, yx, yy, yz, zx, zy, zz};
+  for (int c = 0; c < 9; c++) virial[c] -= sums[c];
+}
+
 // Calls work(first, second, vector, gradient) for every edge, with LAMMPS's indices of its atoms.
 template <class Work>
 void each_edge(const Layout &layout, const Gradient &gradient, Work &&work)
@@ -27,7 +68,7 @@ void each_edge(const Layout &layout, const Gradient &gradient, Work &&work)
     const auto &list = layout.cluster.edges[l];
     const auto &g = gradient.edges_eV_A[l];
     for (size_t k = 0; k < g.size() / 3; k++)
-      work(layout.atom[list.samples[5 * k]], layout.atom[list.samples[5 * k + 1]],
+      work(layout.atom[list.pairs[2 * k]], layout.atom[list.pairs[2 * k + 1]],
            &list.vectors_A[3 * k], &g[3 * k]);
   }
 }
@@ -47,24 +88,10 @@ Tensor add_forces(const Layout &layout, const Gradient &gradient, double unit, d
   }
   for (int row = 0; row < 3; row++)
     add_outer(virial, unit, &cluster.cell_A[3 * row], &gradient.cell_eV_A[3 * row]);
-  // the edges of one atom follow each other mostly: its force is summed aside
-  int center = -1;
-  double of_center[3] = {0.0, 0.0, 0.0};
-  auto change_center = [&](int next) {
-    for (int d = 0; d < 3 && center >= 0; d++) forces[3 * size_t(center) + d] += of_center[d];
-    for (double &f : of_center) f = 0.0;
-    center = next;
-  };
-  each_edge(layout, gradient, [&](int i, int j, const double *r, const double *g) {
-    if (i != center) change_center(i);
-    double *second = forces + 3 * size_t(j);
-    for (int d = 0; d < 3; d++) {
-      of_center[d] += unit * g[d];
-      second[d] -= unit * g[d];
-    }
-    add_outer(virial, unit, r, g);
-  });
-  change_center(-1);
+  for (size_t l = 0; l < gradient.edges_eV_A.size(); l++) {
+    const auto &g = gradient.edges_eV_A[l];
+    add_edges(cluster.edges[l], layout.atom.data(), g.data(), g.size() / 3, unit, forces, virial);
+  }
   // whatever is not finite in a gradient is not finite here
   double sum = 0.0;
   for (const double v : virial) sum += v;

@@ -245,11 +245,15 @@ mta::System TorchModel::system(const Cluster &cluster, bool gradients)
                                                          positions, cell, pbc.to(device_));
   for (size_t l = 0; l < lists_.size(); l++) {
     const auto &list = cluster.edges[l];
-    const auto m = int64_t(list.samples.size()) / 5;
+    const auto m = int64_t(list.size());
     auto vectors = leaf(doubles(list.vectors_A, {m, 3, 1}), gradients);
-    auto samples = torch::from_blob(const_cast<int32_t *>(list.samples.data()), {m, 5}, ints)
-                       .to(device_, torch::kInt32, false, true);
-    auto labels = torch::make_intrusive<mts::LabelsHolder>(edge_names_, samples,
+    auto samples = torch::zeros({m, 5}, ints);
+    samples.slice(1, 0, 2).copy_(
+        torch::from_blob(const_cast<int32_t *>(list.pairs.data()), {m, 2}, ints));
+    if (!list.shifts.empty())
+      samples.slice(1, 2, 5).copy_(
+          torch::from_blob(const_cast<int32_t *>(list.shifts.data()), {m, 3}, ints));
+    auto labels = torch::make_intrusive<mts::LabelsHolder>(edge_names_, samples.to(device_),
                                                            metatensor::assume_unique{});
     auto block = torch::make_intrusive<mts::TensorBlockHolder>(
         vectors, labels, std::vector<mts::Labels>{xyz_}, distance_);

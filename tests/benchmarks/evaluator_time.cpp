@@ -45,7 +45,7 @@ static Cluster crystal(int cells, double a_A, const std::vector<int> &numbers, d
         square += r[d] * r[d];
       }
       if (i == j || square >= cutoff_A * cutoff_A) continue;
-      edges.samples.insert(edges.samples.end(), {i, j, 0, 0, 0});
+      edges.pairs.insert(edges.pairs.end(), {i, j});
       edges.vectors_A.insert(edges.vectors_A.end(), r, r + 3);
     }
   return cluster;
