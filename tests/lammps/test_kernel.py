@@ -285,7 +285,7 @@ atom_modify map yes
 read_data box.data
 pair_style quorum {path} dtype float64 kernel on
 pair_coeff * * {" ".join(species)}
-fix f all numdiff 1 1e-4
+fix f all numdiff 1 5e-5
 fix v all numdiff/virial 1 1e-5
 variable dx atom fx-f_f[1]
 variable dy atom fy-f_f[2]
