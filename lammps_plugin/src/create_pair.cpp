@@ -1,6 +1,7 @@
-// The one symbol of the pair part: a pair style that has its torch part.
+// What the thin part opens: a pair style that has its torch part, and the fix.
 
 #include "error.h"
+#include "fix_swap.h"
 #include "lammps.h"
 #include "pair_quorum.h"
 
@@ -22,4 +23,10 @@ extern "C" void *quorum_create_pair(void *lammps, const char *folder)
   // LAMMPS takes what it gets for a Pair
   return static_cast<LAMMPS_NS::Pair *>(new LAMMPS_NS::PairQuorum(
       lmp, reinterpret_cast<LAMMPS_NS::PairQuorum::Opener>(symbol)));
+}
+
+extern "C" void *quorum_create_fix(void *lammps, int narg, char **arg)
+{
+  auto *lmp = static_cast<LAMMPS_NS::LAMMPS *>(lammps);
+  return static_cast<LAMMPS_NS::Fix *>(new LAMMPS_NS::FixSwap(lmp, narg, arg));
 }

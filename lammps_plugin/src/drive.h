@@ -46,6 +46,16 @@ inline Drive weighted_baseline(const std::vector<double> &totals_eV, double sigm
   return how;
 }
 
+// The energy that drives, of totals as above.
+inline double driving_energy(const std::vector<double> &totals_eV, double sigma_eV)
+{
+  const double n_members = double(totals_eV.size() - 1);
+  double mean = 0.0;
+  for (size_t m = 0; m + 1 < totals_eV.size(); m++) mean += totals_eV[m] / n_members;
+  const double base = totals_eV.back();
+  return base + weighted_baseline(totals_eV, sigma_eV).mixing * (mean - base);
+}
+
 }    // namespace quorum
 
 #endif

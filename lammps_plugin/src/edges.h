@@ -28,6 +28,9 @@ struct Box {
   std::array<bool, 3> periodic{};
 };
 
+// Inverse of the box: fraction d of r is Σ_e r[e] inverse[3 e + d].
+std::array<double, 9> inverse(const std::array<double, 9> &vectors_A);
+
 struct Layout {
   Cluster cluster;
   std::vector<int> atom;    // per atom of the cluster, the index LAMMPS gives it

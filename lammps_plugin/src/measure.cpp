@@ -3,6 +3,8 @@
 
 #include "measure.h"
 
+#include "environments.h"
+
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -202,6 +204,23 @@ void check_gradient(Evaluator &model)
   }
 }
 
+// The centers of a cluster, each with neighbours of its own.
+Cluster apart(const Cluster &cluster, const ModelInfo &info, bool select)
+{
+  Environments centers(info);
+  const int n = int(cluster.atomic_numbers.size());
+  const auto &x = cluster.positions_A;
+  for (int i = 0; i < cluster.n_centers; i++) {
+    centers.add_center(cluster.atomic_numbers[i]);
+    for (int j = 0; j < n; j++) {
+      const double r[3] = {x[3 * j] - x[3 * i], x[3 * j + 1] - x[3 * i + 1],
+                           x[3 * j + 2] - x[3 * i + 2]};
+      if (i != j) centers.add_neighbour(cluster.atomic_numbers[j], r);
+    }
+  }
+  return centers.cluster(select);
+}
+
 }    // namespace
 
 Facts measure(Evaluator &model)
@@ -234,6 +253,8 @@ Facts measure(Evaluator &model)
   local.select = facts.honours_selection;
   find_edges(local, info, local.n_centers);
   facts.local_lists_suffice = agrees(local);
+  if (facts.local_lists_suffice)
+    facts.environments_suffice = agrees(apart(local, info, facts.honours_selection));
 
   facts.range_A = std::numeric_limits<double>::infinity();
   if (cutoffs.empty())

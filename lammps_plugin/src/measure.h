@@ -17,6 +17,7 @@ struct Facts {
   double range_A = 0.0;             // atoms farther away do not matter; infinite if no end was found
   bool honours_selection = false;
   bool local_lists_suffice = false;    // energies of centers need only the edges of centers
+  bool environments_suffice = false;   // … and no more of other atoms than their elements
   bool reads_positions = true;         // not only the vectors of edges
 };
 

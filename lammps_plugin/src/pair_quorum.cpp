@@ -11,6 +11,7 @@
 #include "neigh_list.h"
 #include "neighbor.h"
 #include "tally.h"
+#include "together.h"
 #include "update.h"
 
 #include <algorithm>
@@ -53,22 +54,9 @@ PairQuorum::~PairQuorum()
 // Work that may fail on some ranks: all leave together, with one line.
 void PairQuorum::together(const std::function<void()> &work, const std::string &about)
 {
-  std::string problem;
-  try {
-    work();
-  } catch (const std::exception &failure) {
-    problem = failure.what();
-  }
-  const int mine = problem.empty() ? comm->nprocs : comm->me;
-  int first = 0;
-  MPI_Allreduce(&mine, &first, 1, MPI_INT, MPI_MIN, world);
-  if (first == comm->nprocs) return;
-  problem = about + problem;
-  int length = int(problem.size());
-  MPI_Bcast(&length, 1, MPI_INT, first, world);
-  problem.resize(length);
-  MPI_Bcast(problem.data(), length, MPI_CHAR, first, world);
-  error->all(FLERR, "pair_style quorum: " + problem);
+  const auto problem = quorum::first_problem(world, quorum::problem_of(work));
+  if (problem.empty()) return;
+  error->all(FLERR, "pair_style quorum: " + about + problem);
 }
 
 void PairQuorum::build_layout()

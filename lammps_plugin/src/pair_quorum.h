@@ -38,6 +38,13 @@ class PairQuorum : public Pair {
   // hence no `override`
   double compute_atomic_energy(int i, class NeighList *neighbours);
 
+  // for fix quorum/swap
+  const std::string &file() const { return options_.file; }
+  quorum::Evaluator &model() { return *model_; }
+  const quorum::Facts &facts() const { return facts_; }
+  int atomic_number(int type) const { return number_of_type_[type]; }    // 0: none
+  double energy_unit() const { return energy_unit_; }                     // per eV
+
  private:
   void together(const std::function<void()> &work, const std::string &about = "");
   void set_deviation(const std::string &every, const std::string &file);

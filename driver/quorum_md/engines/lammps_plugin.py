@@ -42,6 +42,12 @@ PAIR_SOURCES = (
     "tally.cpp",
     "deviation.cpp",
     "local_energies.cpp",
+    "cells.cpp",
+    "environments.cpp",
+    "site_energies.cpp",
+    "swap_chain.cpp",
+    "fix_swap.cpp",
+    "fix_swap_setup.cpp",
 )
 TORCH_SOURCES = (
     "torch_model.cpp",
