@@ -3,7 +3,7 @@
 import pytest
 
 from quorum_md.cli import main
-from toy_models import LennardJones, TwoHops, export
+from toy_models import LennardJones, LocalAlloy, TwoHops, export
 
 
 @pytest.fixture(scope="session")
@@ -27,3 +27,23 @@ def model_files(tmp_path_factory, lj_file, lj_atomic_units_file):
         "committee": (committee, ["Ar"]),
         "weighted baseline": (weighted, ["Ar"]),
     }
+
+
+@pytest.fixture(scope="session")
+def swap_models(tmp_path_factory):
+    """Paths by name, of models whose energies depend on the elements."""
+    folder = tmp_path_factory.mktemp("swap-models")
+    types, scales = [18, 36], [0.6, 1.0, 1.4]
+    alloy = LocalAlloy(3.4, [0.05, -0.3, 0.1, 0.4, 0.0], 36, scales, "")
+    other = LocalAlloy(3.4, [0.10, -0.1, 0.2, 0.3, 0.0], 36, [1.0], "")
+    files = {
+        "alloy": export(alloy, folder / "alloy.pt", types, 3.4),
+        "base": export(other, folder / "base.pt", types, 3.4, ensemble=False),
+        "two hops": export(TwoHops(3.4, scales, False), folder / "hops.pt", types, 3.4),
+        "through positions": export(TwoHops(3.4, scales, True), folder / "places.pt", types, 3.4),
+        "nbmotaw": "nbmotaw",
+    }
+    weighted = files["weighted baseline"] = folder / "weighted.pt"
+    words = [str(files["alloy"]), str(files["base"]), "--sigma", "0.3", "-o", str(weighted)]
+    main(["baseline", *words])
+    return files

@@ -13,7 +13,7 @@ from lammps_tools import environment, run_lammps
 INPUTS = Path(__file__).parents[2] / "inputs" / "lammps"
 
 
-@pytest.mark.parametrize("name", ["in.nvt", "in.npt"])
+@pytest.mark.parametrize("name", ["in.nvt", "in.npt", "in.swap"])
 def test_input(name, tmp_path):
     run = run_lammps((INPUTS / name).read_text(), tmp_path, 2, "-var", "steps", "100")
     table = run.thermo()
@@ -25,6 +25,10 @@ def test_input(name, tmp_path):
     if name == "in.nvt":
         assert 0 < table["c_largest"][1] < 1.0
         assert len((tmp_path / "nvt.dump").read_text().splitlines()) == 432 + 9
+    elif name == "in.swap":
+        assert 0.05 < table["v_accepted"][1] < 0.9 and 0 < table["v_accepted_12"][1] < 1
+        assert table["f_mc[4]"][1] < 1e-3
+        assert len((tmp_path / "swap.rdf").read_text().splitlines()) > 60
     else:
         assert table["Volume"][0] != table["Volume"][1]
         assert 3.1 < table["v_lattice_A"][1] < 3.4
