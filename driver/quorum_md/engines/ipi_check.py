@@ -9,13 +9,11 @@ uses this package's driver is loaded and compared with the systems it serves.
 import contextlib
 import io
 import os
-import re
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from xml.sax import SAXException, SAXParseException
 
 import numpy as np
 from ase.data import atomic_numbers
@@ -26,27 +24,10 @@ from ipi.utils.io.inputs.io_xml import xml_parse_string
 from ipi.utils.messages import verbosity
 
 from ..errors import QuorumError
+from .ipi_input import IPI_INPUT_ERRORS, PES_FILE, ipi_error, read_input
 from .ipi_model import IpiModel, PesOptions
-
-PES_FILE = Path(__file__).with_name("quorum_ipi_pes.py")
-
-# what i-PI 3.3 raises on input that it cannot use
-IPI_INPUT_ERRORS = (
-    ValueError,
-    KeyError,
-    TypeError,
-    NameError,
-    IndexError,
-    AttributeError,
-    AssertionError,
-    EOFError,
-    OSError,
-    RuntimeError,
-    StopIteration,
-    ZeroDivisionError,
-    ImportError,
-    SAXException,
-)
+from .ipi_swap_check import check_swaps
+from .ipi_swap_options import read_options
 
 
 @dataclass(frozen=True)
@@ -66,6 +47,7 @@ class CheckedInput:
     force_fields: tuple[CheckedForceField, ...]
     n_systems: int
     n_beads: int  # of all systems together
+    n_swapping: int = 0  # systems with atomswap
 
     def __str__(self) -> str:
         lines = [f"{self.n_systems} systems, {self.n_beads} beads in all"]
@@ -74,6 +56,8 @@ class CheckedInput:
                 f"force field {ff.name}: {ff.model.options.model}, "
                 f"{ff.model.potential.n_members} members, {ff.model.n_atoms} atoms"
             )
+        if self.n_swapping:
+            lines.append(f"atomswap in {self.n_swapping} systems")
         return "\n".join(lines)
 
 
@@ -102,42 +86,20 @@ def check_input(path: str) -> CheckedInput:
         systems = list(_systems(path, simulation))
     if not systems:
         raise QuorumError(f"{path}: [simulation] no <system> in it; add one")
+    read_options(path, read_input(path))
+    n_swapping = 0
     for parsed in systems:
         _check_system(path, parsed)
+        n_swapping += check_swaps(f"{path}: [system] {parsed.label}", parsed.system)
         for ff in ours:
             if ff.name in _served_by(parsed.system):
                 _check_atoms(path, parsed, ff)
     for ff in ours:
-        _check_batches(path, ff, systems, bool(simulation.threading.fetch()))
-    return CheckedInput(ours, len(systems), sum(p.system.beads.nbeads for p in systems))
-
-
-def read_input(path: str) -> str:
-    """The text of the input *path*, with the driver's bare file name made a full path.
-
-    ``<pes_path>quorum_ipi_pes.py</pes_path>`` stands for the driver of the package that runs, so
-    that an input is not bound to one installation. Raises `QuorumError` if it cannot be read.
-    """
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ipi_error(path, error) from error
-
-    def full(match: re.Match[str]) -> str:
-        before, name, after = match.groups()
-        return match.group() if os.path.isfile(name) else f"{before}{PES_FILE}{after}"
-
-    return re.sub(rf"(<pes_path>\s*)([^<]*{re.escape(PES_FILE.name)})(\s*</pes_path>)", full, text)
-
-
-def ipi_error(path: str, error: BaseException) -> QuorumError:
-    """What i-PI says about its input, as one sentence."""
-    reason = " ".join(str(error).split()) or type(error).__name__
-    if isinstance(error, SAXParseException):
-        reason = f"line {error.getLineNumber()}, {error.getMessage()}"
-    if isinstance(error, KeyError):
-        reason = f"{reason} is not known"
-    return QuorumError(f"{path}: i-PI cannot use this input: {reason}")
+        # swaps of one system do not wait for those of another
+        together = bool(simulation.threading.fetch()) and not n_swapping
+        _check_batches(path, ff, systems, together)
+    n_beads = sum(p.system.beads.nbeads for p in systems)
+    return CheckedInput(ours, len(systems), n_beads, n_swapping)
 
 
 def _parse(path: str) -> Any:

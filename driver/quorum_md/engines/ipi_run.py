@@ -1,11 +1,17 @@
-"""Run i-PI on the user's own input, as ``i-pi input.xml`` does, once `ipi_check` has passed it."""
+"""Run i-PI on the user's own input, as ``i-pi input.xml`` does, once `ipi_check` has passed it.
+
+Its ``atomswap`` motions are taken over, see `ipi_swap_run`.
+"""
 
 from typing import NoReturn
 
 from ipi.engine.simulation import Simulation
 from ipi.utils.softexit import softexit
 
-from .ipi_check import IPI_INPUT_ERRORS, CheckedInput, check_input, ipi_error, read_input
+from ..errors import QuorumError
+from .ipi_check import CheckedInput, check_input
+from .ipi_input import IPI_INPUT_ERRORS, ipi_error, read_input
+from .ipi_swap_run import SwapRun
 
 
 def run_ipi(path: str, verbosity: str | None = None, sockets_prefix: str | None = None) -> NoReturn:
@@ -15,15 +21,21 @@ def run_ipi(path: str, verbosity: str | None = None, sockets_prefix: str | None 
     `QuorumError` before anything is written if the input cannot be used.
     """
     check_input(path)
+    text = read_input(path)
+    swaps = SwapRun(path, text)
     try:
         simulation = Simulation.load_from_xml(
-            read_input(path),
+            text,
             request_banner=True,
             custom_verbosity=verbosity,
             sockets_prefix=sockets_prefix,
+            post_init_hook=swaps.hook,
         )
+    except QuorumError:
+        raise
     except IPI_INPUT_ERRORS as error:
         raise ipi_error(path, error) from error
+    swaps.after_binding(simulation)
     # i-PI's own program does so: threads of libraries may crash a finalising interpreter
     softexit.hard_exit = True
     simulation.run()
