@@ -1,50 +1,14 @@
 """Swaps inside real i-PI against laws that are known exactly; stock i-PI beside it (peer)."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from ipi_tools import mean_and_error, read_properties, run_input, simulation, z_score
+from swap_tools import OURS, dynamics, swaps, system, toy, write_start
 
-TOYS = Path(__file__).parents[1] / "quorum_swap_toys.py"
-OURS = ("quorum", "i-pi")
 KELVIN_HARTREE = 3.166811563e-6
 AMU = 1822.888486
 MASSES = {"He": 4.002602, "Li": 6.94, "Xe": 131.293}
-
-
-def force_field(name="ff", batch=1, **parameters):
-    text = ", ".join(f"{key}: {value}" for key, value in parameters.items())
-    return f"""<ffdirect name='{name}'> <pes>custom</pes> <pes_path>{TOYS}</pes_path>
-      <parameters> {{{text}}} </parameters> <batch_size> {batch} </batch_size> </ffdirect>"""
-
-
-def swaps(names, nxc=1):
-    return f"""<motion mode='atomswap'> <fixcom>False</fixcom> <atomswap>
-      <names> [ {", ".join(names)} ] </names> <nxc> {nxc} </nxc> </atomswap> </motion>"""
-
-
-def dynamics(timestep_fs, tau_fs, mode="nvt", thermostat="langevin", more=""):
-    return f"""<motion mode='dynamics'> <fixcom>False</fixcom> <dynamics mode='{mode}'>
-      <timestep units='femtosecond'> {timestep_fs} </timestep> <thermostat mode='{thermostat}'>
-      <tau units='femtosecond'> {tau_fs} </tau> </thermostat> {more} </dynamics> </motion>"""
-
-
-def system(*motions, kelvin, beads=1, ensemble=""):
-    return f"""<system> <initialize nbeads='{beads}'> <file mode='ase'> start.xyz </file>
-      <velocities mode='thermal' units='kelvin'> {kelvin} </velocities> </initialize>
-      <forces> <force forcefield='ff'/> </forces>
-      <ensemble> <temperature units='kelvin'> {kelvin} </temperature> {ensemble} </ensemble>
-      <motion mode='multi'> {" ".join(motions)} </motion> </system>"""
-
-
-def write_start(folder, names, positions_A, length_A=20.0):
-    lines = [str(len(names)), f'Lattice="{length_A} 0 0 0 {length_A} 0 0 0 {length_A}" pbc="T T T"']
-    lines += [
-        f"{n} {x:.9f} {y:.9f} {z:.9f}" for n, (x, y, z) in zip(names, positions_A, strict=True)
-    ]
-    (folder / "start.xyz").write_text("\n".join(lines) + "\n")
 
 
 def acceptance(folder):
@@ -93,7 +57,7 @@ def run_rings(folder, program, names, k, kelvin, steps):
     write_start(folder, [names[0]] * n + [names[1]] * n, np.zeros((2 * n, 3)))
     period_fs = 2 * np.pi * np.sqrt(4 * AMU / k) * 0.0241888
     text = simulation(
-        force_field=force_field(kind="traps", k1=k, k2=k, n1=n, batch=8),
+        force_field=toy(kind="traps", k1=k, k2=k, n1=n, batch=8),
         systems=system(
             dynamics(period_fs / 40, period_fs / 12, thermostat="pile_l"),
             swaps(names, 2),
@@ -143,8 +107,7 @@ def run_biased_site(folder, program):
     write_start(folder, ["Nb", "Mo"], [(-1.0, 0.0, 0.0), (1.0, 0.0, 0.0)])
     height = float(3 * KELVIN_HARTREE * 300)
     text = simulation(
-        force_field=force_field(kind="site", height=0)
-        + force_field("bias", kind="site", height=height),
+        force_field=toy(kind="site", height=0) + toy("bias", kind="site", height=height),
         systems=system(
             swaps(["Nb", "Mo"], 4),
             kelvin=300,
@@ -206,7 +169,7 @@ def test_constant_pressure(tmp_path):
     barostat = """<barostat mode='isotropic'> <tau units='femtosecond'> 100 </tau>
       <thermostat mode='langevin'> <tau units='femtosecond'> 50 </tau> </thermostat> </barostat>"""
     text = simulation(
-        force_field=force_field(kind="volume", **VOLUME),
+        force_field=toy(kind="volume", **VOLUME),
         systems=system(
             dynamics(1, 50, mode="npt", more=barostat),
             swaps(["Nb", "Mo"], 1),
@@ -237,7 +200,7 @@ def test_langevin_dynamics(tmp_path):
     omega = np.sqrt(k2 / (4 * AMU))
     step_fs = 0.2 / omega * 0.0241888
     text = simulation(
-        force_field=force_field(kind="traps", k1=k1, k2=k2, n1=n),
+        force_field=toy(kind="traps", k1=k1, k2=k2, n1=n),
         systems=system(dynamics(step_fs, 5 * step_fs), swaps(["He", "Xe"], 2), kelvin=kelvin),
         steps=4000,
         stride=4,

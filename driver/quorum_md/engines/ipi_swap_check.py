@@ -45,7 +45,7 @@ def _check(where: str, system: Any, motion: Any) -> None:
         )
     for name, atoms in elements.items():
         if name not in present:
-            near = difflib.get_close_matches(name, present, 1)
+            near = difflib.get_close_matches(name, present, 1, cutoff=0.5)
             hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(present)}"
             others = [n for n in elements if n in present]
             alone = f", so that {others[0]} has no partner" if len(others) == 1 else ""
