@@ -20,6 +20,7 @@ from quorum_md.engines.ipi_run import run_ipi
 from quorum_md.engines.ipi_takeover import seed_of
 from quorum_md.errors import QuorumError
 from quorum_md.models import load_potential
+from quorum_md.sampling import SwapMonteCarlo
 from swap_tools import OURS, dynamics, swaps, system, toy, write_start
 from toy_models import LocalAlloy, export
 
@@ -66,7 +67,7 @@ def sites(folder, n):
     return near.argmin(axis=2)
 
 
-@pytest.mark.parametrize("energies", ["full"])
+@pytest.mark.parametrize("energies", ["full", "auto"])
 def test_members_belong_to_the_current_state(folder, energies):
     """Energies in both files are those of the atoms where they are, at every step."""
     outputs = "<trajectory filename='pos' stride='1'> positions{angstrom} </trajectory>"
@@ -111,6 +112,35 @@ def test_one_evaluation_per_trial(tmp_path):
     n_trials, n_accepted = table[-1, 1:3]
     assert 0.1 * n_trials < n_accepted < 0.6 * n_trials
     assert len((tmp_path / "calls").read_text()) == 1 + n_trials
+
+
+def test_local_energies_are_the_same_chain(folder):
+    """Four beads of unequal masses, a bias and dynamics: by local energies and by i-PI's own."""
+    logs, tables = [], []
+    bias = "<bias> <force forcefield='bias'/> </bias>"
+    for energies in ("full", "auto"):
+        motions = [dynamics(1, 50, thermostat="pile_l"), swaps(["Ni", "Cu"], 4)]
+        text = simulation(
+            force_field=direct(4) + toy("bias", 4, kind="traps", k1=3e-5, k2=1e-5, n1=9),
+            systems=system(*motions, kelvin=300, beads=4, ensemble=bias),
+            steps=12,
+            properties="step, potential, kinetic_cv, conserved, ensemble_bias",
+        ).replace("<prng>", f'<?quorum-swaps energies="{energies}"?> <prng>')
+        (folder / "input.xml").write_text(text)
+        code, out, err = run(folder, *OURS, "input.xml")
+        assert code == 0, f"{out}\n{err}"
+        logs.append(out)
+        tables.append([np.loadtxt(folder / f"simulation.{name}") for name in ("swaps", "out")])
+        (folder / "simulation.swaps").unlink()
+    assert "every trial is evaluated by i-PI, with forces: asked for" in logs[0]
+    assert "differences of energies from" in logs[1] and "miss" not in logs[1]
+    for full, local in zip(*tables, strict=True):
+        np.testing.assert_allclose(local, full, rtol=1e-9)
+    n_trials, n_accepted = tables[0][0][-1, 1:3]
+    assert 0.1 * n_trials < n_accepted < 0.9 * n_trials
+    # swaps leave the conserved energy alone: what remains is the time step's
+    conserved = tables[0][1][:, 3]
+    assert np.ptp(conserved) < 0.02 * np.ptp(tables[0][1][:, 1]), np.ptp(conserved)
 
 
 CHECKPOINT = "<checkpoint filename='chk' stride='12'/>"
@@ -349,3 +379,47 @@ def test_a_state_of_other_swaps(folder):
         with pytest.raises(QuorumError, match=words) as error:
             run_ipi("input.xml")
         assert str(error.value).startswith("input.xml: [?quorum-state] ")
+
+
+def test_neighbors(folder):
+    """Pairs within a distance only; like pairs count as trials that change nothing."""
+    text = simulation(
+        force_field=direct(),
+        systems=system(swaps(["Cu", "Ni"], 1), kelvin=3000),
+        steps=150,
+        outputs="<trajectory filename='pos' stride='1'> positions{angstrom} </trajectory>",
+    ).replace("<prng>", '<?quorum-swaps neighbors_A="2.7"?> <prng>')
+    run_input(folder, text, OURS)
+    names, table = rows(folder / "simulation.swaps")
+    pairs = ["Cu-Cu", "Cu-Ni", "Ni-Ni"]
+    assert names[3:9] == [f"{pair}_{what}" for pair in pairs for what in ("trials", "accepted")]
+    assert table[-1, 3] > 5 and table[-1, 7] > 5 and table[-1, 4] == table[-1, 8] == 0
+    assert table[-1, 6] == table[-1, 2] > 10
+    lattice = crystal()
+    order = sites(folder, len(lattice))
+    for before, after, accepted in zip(order, order[1:], np.diff(table[:, 2]), strict=False):
+        moved = np.flatnonzero(before != after)
+        if accepted == 1:
+            assert len(moved) == 2
+            assert lattice.get_distance(*before[moved], mic=True) < 2.7
+        elif accepted == 0:
+            assert not len(moved)
+    far = text.replace('"2.7"', '"2.5"')
+    (folder / "input.xml").write_text(far)
+    with pytest.raises(QuorumError, match=r"\[atomswap\] .* no two eligible atoms are within 2.5"):
+        check_input("input.xml")
+
+
+def test_the_chain_of_python(folder):
+    """The first block of a run is, trial by trial, `SwapMonteCarlo` with the same seed."""
+    text = simulation(
+        force_field=direct(), systems=system(swaps(["Cu", "Ni"], 60), kelvin=900), steps=1
+    )
+    run_input(folder, text, OURS)
+    _, table = rows(folder / "simulation.swaps")
+    chain = SwapMonteCarlo(
+        crystal(), "model.pt", temperature_K=900, seed=31415, species=["Cu", "Ni"]
+    )
+    chain.run(int(table[-1, 1]))
+    assert chain.accepted == table[-1, 2] > 5
+    np.testing.assert_allclose(table[-1, 5:], chain.member_energies_eV, atol=1e-8)

@@ -86,11 +86,11 @@ def check_input(path: str) -> CheckedInput:
         systems = list(_systems(path, simulation))
     if not systems:
         raise QuorumError(f"{path}: [simulation] no <system> in it; add one")
-    read_options(path, read_input(path))
+    options = read_options(path, read_input(path))
     n_swapping = 0
     for parsed in systems:
         _check_system(path, parsed)
-        n_swapping += check_swaps(f"{path}: [system] {parsed.label}", parsed.system)
+        n_swapping += check_swaps(f"{path}: [system] {parsed.label}", parsed.system, options)
         for ff in ours:
             if ff.name in _served_by(parsed.system):
                 _check_atoms(path, parsed, ff)

@@ -117,7 +117,7 @@ class IpiModel:
         position or a cell is not finite, or if the model returns what is not finite.
         """
         structures = [
-            self._structure(cell, positions)
+            self.structure(cell, positions)
             for cell, positions in zip(cells_bohr, positions_bohr, strict=True)
         ]
         predictions = self.potential.evaluate(
@@ -129,7 +129,8 @@ class IpiModel:
         )
         return [self._reply(prediction) for prediction in predictions]
 
-    def _structure(self, cell_bohr: np.ndarray, positions_bohr: np.ndarray) -> Atoms:
+    def structure(self, cell_bohr: np.ndarray, positions_bohr: np.ndarray) -> Atoms:
+        """The template with i-PI's cell and positions; raises as `compute` does."""
         positions = np.asarray(positions_bohr, dtype=float).reshape(-1, 3)
         if len(positions) != self.n_atoms:
             raise QuorumError(

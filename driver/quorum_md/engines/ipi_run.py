@@ -20,9 +20,9 @@ def run_ipi(path: str, verbosity: str | None = None, sockets_prefix: str | None 
     *verbosity* and *sockets_prefix* override the input, as i-PI's options -V and -S do. Raises
     `QuorumError` before anything is written if the input cannot be used.
     """
-    check_input(path)
+    checked = check_input(path)
     text = read_input(path)
-    swaps = SwapRun(path, text)
+    swaps = SwapRun(path, text, {ff.name: ff.model for ff in checked.force_fields})
     try:
         simulation = Simulation.load_from_xml(
             text,

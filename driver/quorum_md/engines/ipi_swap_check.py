@@ -1,12 +1,15 @@
 """``<motion mode='atomswap'>`` before the run: elements that are there, and atoms that may move."""
 
 import difflib
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 from ipi.engine.motion import AtomSwap
 
 from ..errors import QuorumError
+from .ipi_swap_options import SwapOptions
+from .ipi_swaps import SwapChain
 from .ipi_takeover import find_motions, flatten
 
 
@@ -27,11 +30,20 @@ def fixed_atoms(motion: Any) -> np.ndarray:
     return np.unique(np.asarray(motion.fixatoms_dof, dtype=int) // 3)
 
 
-def check_swaps(where: str, system: Any) -> bool:
+def check_swaps(where: str, system: Any, options: SwapOptions) -> bool:
     """Whether *system* has swaps; *where* opens the `QuorumError` if one cannot be done."""
     found = list(find_motions([system], AtomSwap))
     for _, _, motion in found:
         _check(f"{where}: [atomswap]", system, motion)
+        if options.neighbors_A is not None:
+            bare = SimpleNamespace(beads=system.beads, cell=system.cell)
+            try:
+                chain = SwapChain(
+                    bare, exchangeable(system, motion), (0, 0, 0), options.neighbors_A
+                )
+                chain.place()
+            except QuorumError as error:
+                raise QuorumError(f"{where}: [atomswap] {error}") from error
     return bool(found)
 
 

@@ -16,6 +16,7 @@ class SwapOptions:
 
     stride: int | None = None  # of the output file; the properties' own unless given
     filename: str = "swaps"  # i-PI puts its prefixes in front
+    neighbors_A: float | None = None  # how far the two atoms may be; any distance unless given
     energies: str = "auto"  # "full": never from local energies
 
     def to_instruction(self) -> str:
@@ -58,7 +59,14 @@ def read_options(path: str, text: str) -> SwapOptions:
     stride = given.pop("stride", None)
     if stride is not None and not (stride.isdecimal() and int(stride) > 0):
         raise QuorumError(f"{where} stride: got {stride!r}, expected a positive number of steps")
-    options = SwapOptions(stride=None if stride is None else int(stride), **given)
+    distance = given.pop("neighbors_A", None)
+    if distance is not None and not _positive(distance):
+        raise QuorumError(f"{where} neighbors_A: got {distance!r}, expected a length in Å")
+    options = SwapOptions(
+        stride=None if stride is None else int(stride),
+        neighbors_A=None if distance is None else float(distance),
+        **given,
+    )
     if options.energies not in ("auto", "full"):
         raise QuorumError(f"{where} energies: got {options.energies!r}, expected auto or full")
     if not options.filename.strip() or "/" in options.filename:
@@ -66,3 +74,10 @@ def read_options(path: str, text: str) -> SwapOptions:
             f"{where} filename: got {options.filename!r}, expected a name without a folder"
         )
     return options
+
+
+def _positive(text: str) -> bool:
+    try:
+        return 0 < float(text) < float("inf")
+    except ValueError:
+        return False

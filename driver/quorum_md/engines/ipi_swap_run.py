@@ -3,14 +3,17 @@
 from typing import Any
 
 import numpy as np
+from ipi.engine.forcefields import FFDirect
 from ipi.engine.motion import AtomSwap
 from ipi.engine.outputs import PropertyOutput
 from ipi.utils.messages import info
 from ipi.utils.softexit import softexit
 
 from ..errors import QuorumError
+from .ipi_model import IpiModel
 from .ipi_restart import keep_state, read_state
 from .ipi_swap_check import exchangeable
+from .ipi_swap_energies import LocalLogRatio, why_not_local
 from .ipi_swap_options import SwapOptions, read_options
 from .ipi_swap_output import SwapOutput
 from .ipi_swaps import Counters, SwapChain
@@ -32,12 +35,13 @@ DEFAULT_STRIDE = 100
 class SwapRun:
     """What `quorum i-pi` does about the swaps of one input; nothing if it has none."""
 
-    def __init__(self, path: str, text: str) -> None:
+    def __init__(self, path: str, text: str, models: dict[str, IpiModel]) -> None:
         self.path = path
         self.options: SwapOptions = read_options(path, text)
         self._stored = read_state(path, text, STATE)
         self._chains: list[tuple[Found, SwapChain]] = []
         self._seed = 0
+        self._models = models
 
     def hook(self, simulation: Any) -> None:
         """Between i-PI's parsing and its binding: the steps and the random numbers."""
@@ -48,7 +52,8 @@ class SwapRun:
         separate_random_numbers(simulation, self._seed)
         for one in found:
             elements = exchangeable(simulation.syslist[one.system], one.motion)
-            chain = SwapChain(one.motion, elements, (self._seed, one.system, one.number))
+            key = (self._seed, one.system, one.number)
+            chain = SwapChain(one.motion, elements, key, self.options.neighbors_A)
             replace_step(one.motion, chain.step)
             self._chains.append((one, chain))
         if self._stored:
@@ -66,10 +71,26 @@ class SwapRun:
                 output = SwapOutput(name, stride, system, counters, simulation.step)
                 simulation.outputs.append(output)
                 softexit.register_function(output.close)
+        how = [self._choose_energies(simulation, *one) for one in self._chains]
         keep_state(
             simulation, STATE, lambda: self._state(simulation), self.options.to_instruction()
         )
-        info(self._line(simulation))
+        info(f"{self._line(simulation)}; {'; '.join(dict.fromkeys(how))}")
+
+    def _choose_energies(self, simulation: Any, found: Found, chain: SwapChain) -> str:
+        """Let the chain use local energies where they can be had; a phrase on how it does."""
+        system = simulation.syslist[found.system]
+        # ffrotations averages over orientations, which one evaluation does not
+        plain = {n: m for n, m in self._models.items() if type(simulation.fflist[n]) is FFDirect}
+        why = why_not_local(system, found.motion, plain)
+        if self.options.energies == "full":
+            why = "asked for"
+        if why:
+            return f"every trial is evaluated by i-PI, with forces: {why}"
+        models = [plain[component.ffield] for component in system.forces.mforces]
+        chain.local = LocalLogRatio(found.motion, models)
+        chain.local.freeze()
+        return chain.local.how
 
     def _file_name(self, simulation: Any, system: Any) -> str:
         prefix = simulation.outtemplate.prefix
@@ -111,7 +132,7 @@ class SwapRun:
         restore_random_states(simulation, stored["random"])
 
     def _line(self, simulation: Any) -> str:
-        names = dict.fromkeys(name for _, chain in self._chains for name in chain.elements)
+        names = dict.fromkeys(name for _, chain in self._chains for name in chain.names)
         n_systems = len({one.system for one, _ in self._chains})
         begin = f"seed {self._seed}"
         if simulation.step > 0:
@@ -123,8 +144,7 @@ class SwapRun:
             )
         return (
             f" @quorum: atomswap of {', '.join(names)} in {n_systems} system"
-            f"{'s' if n_systems > 1 else ''} taken over, {begin}; energies by i-PI's own "
-            "evaluation of every trial"
+            f"{'s' if n_systems > 1 else ''} taken over, {begin}"
         )
 
 

@@ -5,84 +5,28 @@ all beads together. The law that it keeps is that of i-PI's own ensemble: potent
 of the ring polymers (which differ where masses do) and whatever a Suzuki-Chin integrator adds, at
 the temperature that the ensemble has at that step. Momenta are independent of positions and cancel.
 
-Trial t of a chain uses the four words of its stream at counter t: the pair of elements, one atom of
-each, the decision. Nothing but counters is needed to continue. i-PI's ``nxc`` is the mean of a
-Poisson distribution, as in i-PI.
+The chain is the one of `quorum_md.sampling`, a step of the motion being a block, so that counters
+are all that a restart needs. The number of trials of a step is Poisson distributed with the mean
+``nxc``, as in i-PI.
 """
 
 import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import combinations
-from typing import Any, Protocol
+from itertools import combinations_with_replacement
+from typing import Any
 
 import numpy as np
+from ase import Atoms
 from ipi.utils.depend import dstrip
 
-from .ipi_force_state import ForceState
-from .ipi_takeover import stream
+from ..sampling.moves import CanonicalSwap, Eligible, Move, NeighborSwap, Trial
+from ..sampling.streams import uniforms, words
+from ..units import BOHR_A
+from .ipi_swap_energies import FullLogRatio, LocalLogRatio, LogRatio, Swap
+from .ipi_takeover import stream, stream_key
 
-UNIFORM = 2.0**-53  # times the upper 53 bits of a word
 BLOCK_COUNTERS = 1 << 20  # more than one Poisson number consumes
-
-
-class LogRatio(Protocol):
-    """How the logarithm of the ratio of probabilities of a swap is found."""
-
-    def begin(self) -> None:
-        """A block of trials starts from i-PI's current state."""
-
-    def trial(self, i: int, j: int) -> float:
-        """ln p(swapped) − ln p(current) for atoms *i* and *j*."""
-
-    def accept(self) -> None:
-        """The last trial is the current state."""
-
-    def end(self) -> float:
-        """i-PI's state is the chain's; returns the change of i-PI's conserved energy, Hartree."""
-
-
-class FullLogRatio:
-    """By i-PI's own evaluation of the swapped configuration: right for everything, and slow."""
-
-    def __init__(self, motion: Any) -> None:
-        self.motion = motion
-
-    def begin(self) -> None:
-        """See `LogRatio`."""
-        self._before = self.motion.ensemble.econs
-        self._current()
-
-    def _current(self) -> None:
-        motion = self.motion
-        self._log_p = motion.ensemble.lpens
-        self._positions = dstrip(motion.beads.q).copy()
-        self._state = ForceState(motion.forces, motion.ensemble.bias)
-        self._stands = True
-
-    def trial(self, i: int, j: int) -> float:
-        """See `LogRatio`."""
-        self.motion.beads.q[:] = swapped(self._positions, i, j)
-        self._stands = False
-        return float(self.motion.ensemble.lpens - self._log_p)
-
-    def accept(self) -> None:
-        """See `LogRatio`."""
-        self._current()
-
-    def end(self) -> float:
-        """See `LogRatio`."""
-        if not self._stands:
-            self.motion.beads.q[:] = self._positions
-            self._state.restore()
-        return float(self.motion.ensemble.econs - self._before)
-
-
-def swapped(positions: np.ndarray, i: int, j: int) -> np.ndarray:
-    """*positions* (beads, 3N) with those of two atoms exchanged in every bead."""
-    result = positions.copy()
-    result[:, 3 * i : 3 * i + 3] = positions[:, 3 * j : 3 * j + 3]
-    result[:, 3 * j : 3 * j + 3] = positions[:, 3 * i : 3 * i + 3]
-    return result
 
 
 @dataclass
@@ -99,19 +43,29 @@ class SwapChain:
     """The swaps of one motion of one system.
 
     *elements*: for each element its atoms. *key*: seed, system and number of the motion.
+    *neighbors_A*: how far the two atoms may be, if they have to be near.
     """
 
     def __init__(
-        self, motion: Any, elements: dict[str, np.ndarray], key: tuple[int, int, int]
+        self,
+        motion: Any,
+        elements: dict[str, np.ndarray],
+        key: tuple[int, int, int],
+        neighbors_A: float | None = None,
     ) -> None:
         self.motion = motion
-        self.elements = elements
+        self.names = list(elements)
         self.key = key
-        self.log_ratio: LogRatio = FullLogRatio(motion)
-        names = list(elements)
-        self._pairs = [(f"{a}-{b}", elements[a], elements[b]) for a, b in combinations(names, 2)]
-        self._cumulative = np.cumsum([len(a) * len(b) for _, a, b in self._pairs])
-        zeros = {name: 0 for name, _, _ in self._pairs}
+        self.local: LocalLogRatio | None = None
+        self._full = FullLogRatio(motion)
+        # elements by their place in the list, because labels need not be chemical symbols
+        self._kinds = np.zeros(sum(map(len, elements.values())), dtype=np.int64)
+        self._atoms = np.sort(np.concatenate(list(elements.values())))
+        for kind, atoms in enumerate(elements.values(), start=1):
+            self._kinds[np.searchsorted(self._atoms, atoms)] = kind
+        self._move: Move = CanonicalSwap() if neighbors_A is None else NeighborSwap(neighbors_A)
+        pairs = combinations_with_replacement(self.names, 2)
+        zeros = {f"{a}-{b}": 0 for a, b in pairs if a != b or neighbors_A is not None}
         self.counters = Counters(attempted=zeros, accepted=zeros.copy())
 
     def step(self, step: int | None = None) -> None:
@@ -122,27 +76,58 @@ class SwapChain:
         if n_trials == 0:
             return
         seed, system, number = self.key
-        words = stream(seed, system, 2 * number, counters.trials).random_raw(4 * n_trials)
-        self.log_ratio.begin()
-        for row in (words.reshape(-1, 4) >> np.uint64(11)) * UNIFORM:
-            name, i, j = self._draw(row)
-            counters.attempted[name] += 1
+        drawn = uniforms(words(stream_key(seed, system, 2 * number), counters.trials, n_trials))
+        ratio = self.local if self.local is not None and self.local.applies() else self._full
+        self.place()
+        ratio.begin()
+        self._run(ratio, drawn.tolist())
+        self.motion.ealc -= ratio.end()
+
+    def place(self) -> None:
+        """Let the sites of the move be where the atoms are now.
+
+        Raises `QuorumError` if no two atoms are neighbours.
+        """
+        n_atoms = self.motion.beads.natoms
+        kinds = np.zeros(n_atoms, dtype=np.int64)
+        kinds[self._atoms] = self._kinds
+        if isinstance(self._move, NeighborSwap):
+            centroids = dstrip(self.motion.beads.q).mean(axis=0).reshape(-1, 3)
+            cell = dstrip(self.motion.cell.h).T
+            self._move.place(Atoms(kinds, centroids * BOHR_A, cell=cell * BOHR_A, pbc=True))
+        species = tuple(range(1, len(self.names) + 1))
+        self._move.start(kinds, Eligible(self._atoms, species))
+        self._atom_at = list(range(n_atoms))
+
+    def _run(self, ratio: LogRatio, drawn: Sequence[Sequence[float]]) -> None:
+        counters = self.counters
+        for number, u in enumerate(drawn):
+            trial = self._move.propose(u)
+            pair = "-".join(self.names[kind - 1] for kind in trial.pair)
+            counters.attempted[pair] += 1
             counters.trials += 1
-            log_ratio = self.log_ratio.trial(i, j)
-            if log_ratio >= 0 or row[3] < math.exp(log_ratio):
-                self.log_ratio.accept()
-                counters.accepted[name] += 1
-        self.motion.ealc -= self.log_ratio.end()
+            if not trial.change:
+                continue
+            swap = self._swap(trial)
+            log_ratio = ratio.trial(swap, self._coming(drawn, number + 1))
+            if log_ratio >= 0 or u[3] < math.exp(log_ratio):
+                ratio.accept(swap)
+                self._move.accepted(trial)
+                self._atom_at[swap.i], self._atom_at[swap.j] = swap.b, swap.a
+                counters.accepted[pair] += 1
+
+    def _swap(self, trial: Trial) -> Swap:
+        (i, _), (j, _) = trial.change
+        return Swap(self._atom_at[i], self._atom_at[j], i, j)
+
+    def _coming(self, drawn: Sequence[Sequence[float]], number: int) -> Iterator[Swap]:
+        for u in drawn[number:]:
+            trial = self._move.propose(u)
+            if trial.change:
+                yield self._swap(trial)
 
     def _number_of_trials(self) -> int:
         seed, system, number = self.key
         counter = self.counters.blocks * BLOCK_COUNTERS
         generator = np.random.Generator(stream(seed, system, 2 * number + 1, counter))
         return int(generator.poisson(float(self.motion.nxc)))
-
-    def _draw(self, uniforms: np.ndarray) -> tuple[str, int, int]:
-        total = self._cumulative[-1]
-        index = int(np.searchsorted(self._cumulative, uniforms[0] * total, side="right"))
-        name, first, second = self._pairs[index]
-        i = first[int(uniforms[1] * len(first))]
-        return name, int(i), int(second[int(uniforms[2] * len(second))])

@@ -49,12 +49,14 @@ def replace_step(motion: Any, step: Callable[..., None]) -> None:
     motion.step = step
 
 
-def stream(seed: int, system: int = 0, purpose: int = 0, counter: int = 0) -> np.random.Philox:
-    """The random stream of a system for a purpose, *counter* blocks of four words on.
+def stream_key(seed: int, system: int = 0, purpose: int = 0) -> int:
+    """Of a system's random stream for a purpose; the bare seed for the first of the first."""
+    return (purpose << 96) | (system << 64) | (seed % 2**64)
 
-    The first purpose of the first system has the bare seed for its key.
-    """
-    bits = np.random.Philox(key=(purpose << 96) | (system << 64) | (seed % 2**64))
+
+def stream(seed: int, system: int = 0, purpose: int = 0, counter: int = 0) -> np.random.Philox:
+    """The random stream of a system for a purpose, *counter* blocks of four words on."""
+    bits = np.random.Philox(key=stream_key(seed, system, purpose))
     return bits.advance(counter) if counter else bits
 
 
