@@ -13,7 +13,7 @@ from ase.io import write
 from ipi.inputs.simulation import InputSimulation
 from ipi.utils.io.inputs.io_xml import xml_parse_string
 
-from ipi_tools import direct, finish, run, run_input, simulation, start
+from ipi_tools import INPUTS, PES, direct, finish, run, run_input, simulation, start
 from quorum_md.cli import main
 from quorum_md.engines.ipi_check import check_input
 from quorum_md.engines.ipi_run import run_ipi
@@ -114,15 +114,22 @@ def test_one_evaluation_per_trial(tmp_path):
     assert len((tmp_path / "calls").read_text()) == 1 + n_trials
 
 
-def test_local_energies_are_the_same_chain(folder):
-    """Four beads of unequal masses, a bias and dynamics: by local energies and by i-PI's own."""
+BIAS = "<bias> <force forcefield='bias'/> </bias>"
+
+
+@pytest.mark.parametrize("what", ["rings and a bias", "weighted baseline"])
+def test_local_energies_are_the_same_chain(folder, what):
+    """Beads of unequal masses, a bias, a weighted baseline: as by i-PI's own evaluation."""
     logs, tables = [], []
-    bias = "<bias> <force forcefield='bias'/> </bias>"
+    beads, ensemble = (4, BIAS) if "rings" in what else (1, "")
+    if what == "weighted baseline":
+        weighted_baseline(folder)
     for energies in ("full", "auto"):
         motions = [dynamics(1, 50, thermostat="pile_l"), swaps(["Ni", "Cu"], 4)]
+        bias = toy("bias", beads, kind="traps", k1=3e-5, k2=1e-5, n1=9) if ensemble else ""
         text = simulation(
-            force_field=direct(4) + toy("bias", 4, kind="traps", k1=3e-5, k2=1e-5, n1=9),
-            systems=system(*motions, kelvin=300, beads=4, ensemble=bias),
+            force_field=direct(beads) + bias,
+            systems=system(*motions, kelvin=300, beads=beads, ensemble=ensemble),
             steps=12,
             properties="step, potential, kinetic_cv, conserved, ensemble_bias",
         ).replace("<prng>", f'<?quorum-swaps energies="{energies}"?> <prng>')
@@ -141,6 +148,15 @@ def test_local_energies_are_the_same_chain(folder):
     # swaps leave the conserved energy alone: what remains is the time step's
     conserved = tables[0][1][:, 3]
     assert np.ptp(conserved) < 0.02 * np.ptp(tables[0][1][:, 1]), np.ptp(conserved)
+
+
+def weighted_baseline(folder):
+    """The model over another alloy, with a weight that the spread of the members moves."""
+    module = LocalAlloy(3.5, [0.0, 0.1, -0.15, 0.0, 0.0], 28, [1.0], "")
+    export(module, folder / "baseline.pt", [28, 29], 3.5, ensemble=False)
+    files = [str(folder / name) for name in ("model.pt", "baseline.pt")]
+    assert main(["baseline", *files, "-o", str(folder / "new.pt"), "--sigma", "0.5"]) == 0
+    (folder / "new.pt").replace(folder / "model.pt")
 
 
 CHECKPOINT = "<checkpoint filename='chk' stride='12'/>"
@@ -341,13 +357,32 @@ def test_options_and_the_line(folder, capsys):
     """The instruction is kept in RESTART; stock i-PI passes over it."""
     (folder / "input.xml").write_text(short_run())
     assert main(["i-pi", "input.xml", "--check"]) == 0
-    assert "atomswap in 1 systems" in capsys.readouterr().out
+    assert "atomswap in 1 of them" in capsys.readouterr().out
     code, out, err = run(folder, *OURS, "input.xml")
     assert code == 0, err
     assert out.count("@quorum: atomswap of Cu, Ni in 1 system taken over, seed 31415") == 1
     assert rows(folder / "simulation.swaps")[1][:, 0].tolist() == [0, 2, 4]
     assert '<?quorum-swaps stride="2"?>' in (folder / "RESTART").read_text()
     run_input(folder, short_run(), ("i-pi",))
+
+
+def test_input_to_copy(folder):
+    """inputs/ipi/swaps.xml with the toy alloy, by `quorum i-pi` and by plain i-PI."""
+    text = (INPUTS / "swaps.xml").read_text()
+    for old, new in [
+        ("model: nbmotaw", "model: model.pt"),
+        ("<total_steps> 10000", "<total_steps> 20"),
+        ("[ Nb, Mo, Ta, W ]", "[ Cu, Ni ]"),
+        ("<pes_path>quorum_ipi_pes.py", f"<pes_path>{PES}"),
+    ]:
+        assert text.count(old) == 1
+        text = text.replace(old, new)
+    run_input(folder, text, OURS)
+    names, table = rows(folder / "simulation.swaps")
+    assert table[:, 0].tolist() == [0, 10, 20] and table[-1, 1] > 0
+    members = np.loadtxt(folder / "simulation.committee_pot_0") * 27.211386245988
+    np.testing.assert_allclose(table[:, 5:], members, rtol=1e-12)
+    run_input(folder, text, ("i-pi",))
 
 
 def test_atoms_that_are_held(folder):

@@ -15,7 +15,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "  <ffdirect name='committee'> <pes>custom</pes> <pes_path>PATH</pes_path>\n"
         "    <parameters>{model: model.pt, template: start.xyz}</parameters> </ffdirect>\n"
         "with PATH from `quorum i-pi --pes-path`. Further parameters: device, dtype, extensions,\n"
-        "member_forces, member_virials, pbc."
+        "member_forces, member_virials, pbc.\n"
+        "<motion mode='atomswap'> is taken over: local energies, bias and springs in the\n"
+        "acceptance, trials counted in PREFIX.swaps, the chain in RESTART. Anywhere in the input:\n"
+        '  <?quorum-swaps stride="10" neighbors_A="3.0" filename="swaps" energies="full"?>'
     )
     parser.add_argument("input", nargs="?", help="i-PI input, XML or JSON")
     parser.add_argument(

@@ -57,7 +57,7 @@ class CheckedInput:
                 f"{ff.model.potential.n_members} members, {ff.model.n_atoms} atoms"
             )
         if self.n_swapping:
-            lines.append(f"atomswap in {self.n_swapping} systems")
+            lines.append(f"atomswap in {self.n_swapping} of them")
         return "\n".join(lines)
 
 

@@ -5,6 +5,7 @@ share. It imports no i-PI. i-PI sends neither species nor periodicity, so the sp
 template file.
 """
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import lru_cache
@@ -75,8 +76,11 @@ class PesOptions:
 
 
 @lru_cache(maxsize=8)
-def _load(model: str, device: str, dtype: str | None, extensions: str | None) -> Any:
-    """One potential per file: several force fields, and the check before a run, share it."""
+def _load(model: str, device: str, dtype: str | None, extensions: str | None, folder: str) -> Any:
+    """One potential per file: several force fields, and the check before a run, share it.
+
+    *folder* is that of the process, for paths that are relative to it.
+    """
     more = {} if extensions is None else {"extensions": extensions}
     return load_potential(model, device=device, dtype=dtype, **more)
 
@@ -92,7 +96,9 @@ class IpiModel:
         self.options = options
         self.template = read_template(options.template)
         if potential is None:
-            potential = _load(options.model, options.device, options.dtype, options.extensions)
+            potential = _load(
+                options.model, options.device, options.dtype, options.extensions, os.getcwd()
+            )
         self.potential = potential
         known = set(potential.species)  # empty for a model that takes any species
         unknown = sorted(set(self.template.get_chemical_symbols()) - known)
