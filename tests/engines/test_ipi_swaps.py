@@ -212,8 +212,8 @@ def test_restart_is_the_uninterrupted_run(folder, motions):
     assert states[0] == states[1]
 
 
-def test_a_run_that_is_killed(folder):
-    """kill -9: rows beyond the checkpoint go, and the run continues as it would have."""
+def test_from_an_earlier_checkpoint(folder):
+    """From an earlier checkpoint: rows beyond it go, and the run continues as it would have."""
     (folder / "input.xml").write_text(long_run(30))
     assert run(folder, *OURS, "input.xml")[0] == 0
     whole = (folder / "simulation.swaps").read_text()
@@ -443,6 +443,26 @@ def test_neighbors(folder):
     (folder / "input.xml").write_text(far)
     with pytest.raises(QuorumError, match=r"\[atomswap\] .* no two eligible atoms are within 2.5"):
         check_input("input.xml")
+
+
+@pytest.mark.parametrize("threading", ["true", "false"])
+def test_an_error_in_a_step(tmp_path, threading):
+    """Atoms that have no neighbours any more: one sentence, code 2, and a RESTART."""
+    write_start(tmp_path, ["He", "Xe"], [(0.0, 0.0, 0.0), (1.0, 0.0, 0.0)])
+    text = simulation(
+        force_field=toy(kind="traps", k1=1e-6, k2=1e-6, n1=1),
+        systems=system(dynamics(2, 50), swaps(["He", "Xe"]), kelvin=1000),
+        steps=9999,
+        safe_stride=1,
+        attributes=f"threading='{threading}'",
+    ).replace("<prng>", '<?quorum-swaps neighbors_A="1.1"?> <prng>')
+    (tmp_path / "input.xml").write_text(text.replace("extra_type='committee_pot'", ""))
+    code, _, err = run(tmp_path, *OURS, "input.xml")
+    assert code == 2 and err.startswith("error: swaps: no two eligible atoms are within 1.1"), err
+    assert err.count("\n") == 1
+    restart = (tmp_path / "RESTART").read_text()
+    step = int(re.search(r"<step>(\d+)", restart)[1])
+    assert step > 0 and f'"blocks": {step}' in restart
 
 
 def test_the_chain_of_python(folder):

@@ -10,6 +10,7 @@ from ipi.utils.softexit import softexit
 
 from ..errors import QuorumError
 from .ipi_check import CheckedInput, check_input
+from .ipi_exit import end_i_pi
 from .ipi_input import IPI_INPUT_ERRORS, ipi_error, read_input
 from .ipi_swap_run import SwapRun
 
@@ -38,7 +39,10 @@ def run_ipi(path: str, verbosity: str | None = None, sockets_prefix: str | None 
     swaps.after_binding(simulation)
     # i-PI's own program does so: threads of libraries may crash a finalising interpreter
     softexit.hard_exit = True
-    simulation.run()
+    try:
+        simulation.run()
+    except QuorumError as error:
+        end_i_pi(error)
     softexit.trigger(status=simulation.exit_status, message=simulation.exit_message)
     raise AssertionError("i-PI's soft exit came back")
 

@@ -25,6 +25,7 @@ import numpy as np
 from ipi.pes.dummy import Dummy_driver
 from ipi.utils.softexit import softexit
 
+from quorum_md.engines.ipi_exit import end_i_pi
 from quorum_md.engines.ipi_model import IpiModel, PesOptions, Reply
 from quorum_md.errors import QuorumError
 
@@ -80,12 +81,10 @@ def _leave(error: QuorumError) -> NoReturn:
     program = os.path.basename(sys.argv[0]) if sys.argv else ""
     running = softexit.hard_exit  # set once i-PI has read its input
     if program in _IPI_PROGRAMS or running:
+        if running:
+            end_i_pi(error)
         sys.stderr.write(f"error: {error}\n")
         sys.stderr.flush()
-        if running:
-            softexit.cleanup("bad", str(error))  # RESTART of the last complete step
-            sys.stdout.flush()
-            os._exit(2)
         raise SystemExit(2)
     if threading.current_thread() is not threading.main_thread():
         softexit.cleanup("bad", str(error))  # wakes the main thread, which waits for forces
