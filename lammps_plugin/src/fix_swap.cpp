@@ -153,6 +153,7 @@ void FixSwap::pre_exchange()
   const auto system = gather();
   choose_sites(system);
   energies_->set(system);
+  say_part(energies_->part());
   const bool check = chain_->n_accepted >= next_check_;
   if (check) energies_->totals_eV();
   chain_->run(n_trials_, force->boltz * last_temperature_K_ / energy_unit_, sites_, *energies_);

@@ -39,6 +39,7 @@ class FixSwap : public Fix {
   void check_system();
   void check_types();
   void open(class PairQuorum &pair);
+  void say_part(quorum::SiteEnergies::Part part);
 
   double temperature_K();
   quorum::System gather();
@@ -60,7 +61,9 @@ class FixSwap : public Fix {
   int batch_ = 0;
 
   double energy_unit_ = 1.0;
-  bool single_precision_ = false;
+  bool single_precision_ = false, said_ = false;
+  quorum::SiteEnergies::Part part_ = quorum::SiteEnergies::Part::WHOLE;    // that was said last
+  std::string file_;
   std::vector<int> number_of_type_;
   std::unique_ptr<quorum::SiteEnergies> energies_;
   std::unique_ptr<quorum::SwapChain> chain_;

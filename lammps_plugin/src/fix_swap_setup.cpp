@@ -288,9 +288,10 @@ void FixSwap::open(PairQuorum &pair)
   team.sum = [this](std::vector<double> &values) {
     MPI_Allreduce(MPI_IN_PLACE, values.data(), int(values.size()), MPI_DOUBLE, MPI_SUM, world);
   };
-  const auto file = pair.file();
-  team.fail = [this, file](const std::string &problem) {
-    error->all(FLERR, "fix quorum/swap: {}: {}", file, quorum::first_problem(world, problem));
+  file_ = pair.file();
+  said_ = false;
+  team.fail = [this](const std::string &problem) {
+    error->all(FLERR, "fix quorum/swap: {}: {}", file_, quorum::first_problem(world, problem));
   };
   energies_ = std::make_unique<quorum::SiteEnergies>(pair.model(), pair.facts(), team);
   single_precision_ = pair.model().info().single_precision;
@@ -308,10 +309,22 @@ void FixSwap::open(PairQuorum &pair)
   chain_->set_rules(rules);
   number_of_type_.assign(size_t(atom->ntypes) + 1, 0);
   for (int t = 1; t <= atom->ntypes; t++) number_of_type_[size_t(t)] = pair.atomic_number(t);
+}
+
+// Said when it is known and whenever it changes.
+void FixSwap::say_part(quorum::SiteEnergies::Part part)
+{
+  if (said_ && part_ == part) return;
+  said_ = true;
+  part_ = part;
   if (comm->me != 0) return;
-  if (energies_->is_local())
+  using Part = quorum::SiteEnergies::Part;
+  if (part == Part::ENVIRONMENTS)
     utils::logmesg(lmp, "  fix quorum/swap: trials take the energies of the atoms around their sites\n");
+  else if (part == Part::REGION)
+    utils::logmesg(lmp, "  fix quorum/swap: trials take the energies of the region around their sites, "
+                   "because {} needs more than the neighbours of an atom\n", file_);
   else
     utils::logmesg(lmp, "  fix quorum/swap: every trial takes the energy of the whole system, because "
-                   "{} needs more of it than the neighbours of an atom\n", file);
+                   "{} needs more of it than the neighbours of an atom, and half of it or more\n", file_);
 }

@@ -24,9 +24,7 @@ void check_finite(const double *energies_eV, size_t n)
 }    // namespace
 
 SiteEnergies::SiteEnergies(Evaluator &model, const Facts &facts, Team team) :
-    model_(model), facts_(facts), team_(std::move(team)),
-    local_(facts.environments_suffice && facts.range_A <= facts.cutoff_A + 1e-6),
-    n_columns_(size_t(facts.n_columns)), batch_(model.info())
+    model_(model), facts_(facts), team_(std::move(team)), n_columns_(size_t(facts.n_columns)), batch_(model.info())
 {
 }
 
@@ -49,22 +47,35 @@ void SiteEnergies::set(const System &system)
   near_.assign(n, {});
   centers_.assign(n, {});
   if (facts_.cutoff_A > 0.0) cells_ = Cells(system.positions_A, system.box, facts_.cutoff_A);
-  if (local_) return;
-
-  // both directions of full lists, of half lists every pair once
   whole_ = Cluster();
-  whole_.n_centers = int(n);
-  whole_.atomic_numbers.assign(system.numbers.begin(), system.numbers.end());
-  whole_.positions_A = facts_.cutoff_A > 0.0 ? cells_.positions_A() : system.positions_A;
+  part_ = Part::WHOLE;
+  if (facts_.environments_suffice && facts_.range_A <= facts_.cutoff_A + 1e-6) {
+    part_ = Part::ENVIRONMENTS;
+  } else if (n > 0 && facts_.cutoff_A > 0.0 && std::isfinite(facts_.range_A)) {
+    reach_ = Cells(system.positions_A, system.box, facts_.range_A);
+    // before and after a change
+    region_.build({0}, reach_, cells_, system.box, model_.info().requests);
+    if (2 * region_.size() < n) part_ = Part::REGION;
+  }
+}
+
+// Both directions of every pair where a list is full, else every pair once.
+const Cluster &SiteEnergies::whole()
+{
+  whole_.atomic_numbers.assign(system_.numbers.begin(), system_.numbers.end());
+  if (whole_.n_centers > 0) return whole_;
+  const int n = int(system_.numbers.size());
+  whole_.n_centers = n;
+  whole_.positions_A = facts_.cutoff_A > 0.0 ? cells_.positions_A() : system_.positions_A;
   whole_.select = facts_.honours_selection;
-  whole_.periodic = system.box.periodic;
+  whole_.periodic = system_.box.periodic;
   for (int d = 0; d < 3; d++)
-    for (int e = 0; system.box.periodic[d] && e < 3; e++)
-      whole_.cell_A[3 * d + e] = system.box.vectors_A[3 * d + e];
+    for (int e = 0; system_.box.periodic[d] && e < 3; e++)
+      whole_.cell_A[3 * d + e] = system_.box.vectors_A[3 * d + e];
   const auto &requests = model_.info().requests;
   whole_.edges.resize(requests.size());
   std::vector<Near> list;
-  for (int i = 0; !requests.empty() && i < int(n); i++) {
+  for (int i = 0; !requests.empty() && i < n; i++) {
     list.clear();
     cells_.find(i, list);
     for (const auto &other : list) {
@@ -79,6 +90,7 @@ void SiteEnergies::set(const System &system)
       }
     }
   }
+  return whole_;
 }
 
 // --- which energies a site has a part in --------------------------------------------------------
@@ -87,8 +99,9 @@ const std::vector<int> &SiteEnergies::centers_near(int site)
 {
   auto &centers = centers_[size_t(site)];
   if (!centers.empty()) return centers;
-  auto &near = near_[size_t(site)];
-  cells_.find(site, near);
+  std::vector<Near> found;
+  auto &near = part_ == Part::ENVIRONMENTS ? near_[size_t(site)] : found;
+  (part_ == Part::ENVIRONMENTS ? cells_ : reach_).find(site, near);
   centers.push_back(site);
   n_marks_++;
   mark_[size_t(site)] = n_marks_;
@@ -100,7 +113,7 @@ const std::vector<int> &SiteEnergies::centers_near(int site)
 
 bool SiteEnergies::have_common_center(int one, int other)
 {
-  if (!local_) return true;
+  if (part_ == Part::WHOLE) return true;
   const auto &first = centers_near(one), &second = centers_near(other);
   n_marks_++;
   for (const int c : first) mark_[size_t(c)] = n_marks_;
@@ -138,10 +151,8 @@ double SiteEnergies::mean_eV(const Change &change) const
 
 void SiteEnergies::put(const Change &change)
 {
-  for (int k = 0; k < change.n_sites; k++) {
+  for (int k = 0; k < change.n_sites; k++)
     system_.numbers[size_t(change.site[k])] = change.number[k];
-    if (!local_) whole_.atomic_numbers[size_t(change.site[k])] = change.number[k];
-  }
 }
 
 Change SiteEnergies::back(const Change &change) const
@@ -159,7 +170,7 @@ int SiteEnergies::apply(const Change &change)
   put(change);
   if (std::equal(before.number, before.number + before.n_sites, change.number)) return 0;
   time_++;
-  if (!local_) {
+  if (part_ == Part::WHOLE) {
     std::fill(touched_.begin(), touched_.end(), time_);
     return int(touched_.size());
   }
@@ -185,12 +196,12 @@ void SiteEnergies::evaluate(const std::vector<Change> &changes)
     now_.assign(now_.size(), {});
     now_eV_.clear();
   }
-  if (!local_) totals_eV();
+  if (part_ == Part::WHOLE) totals_eV();
   const size_t n = changes.size(), rank = size_t(team_.rank), n_ranks = size_t(team_.n_ranks);
   // near sites to the same rank, which has the energies of centers around them
   std::vector<size_t> order(n);
   for (size_t k = 0; k < n; k++) order[k] = k;
-  if (local_ && n_ranks > 1)
+  if (part_ != Part::WHOLE && n_ranks > 1)
     std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) {
       return cells_.cell_of(changes[a].site[0]) < cells_.cell_of(changes[b].site[0]);
     });
@@ -198,8 +209,10 @@ void SiteEnergies::evaluate(const std::vector<Change> &changes)
   const auto problem = problem_of([&] {
     for (size_t k = rank * n / n_ranks; k < (rank + 1) * n / n_ranks; k++) {
       double *result = &results[order[k] * n_columns_];
-      if (local_)
+      if (part_ == Part::ENVIRONMENTS)
         add(changes[order[k]], result);
+      else if (part_ == Part::REGION)
+        forward_region(changes[order[k]], result);
       else
         forward_whole(changes[order[k]], result);
     }
@@ -219,7 +232,7 @@ void SiteEnergies::evaluate(const std::vector<Change> &changes)
     entry->second.time = time_;
     for (size_t c = 0; c < n_columns_; c++)
       rows_eV_[entry->second.row + c] =
-          results[k * n_columns_ + c] - (local_ ? 0.0 : totals_eV_[c]);
+          results[k * n_columns_ + c] - (part_ == Part::WHOLE ? totals_eV_[c] : 0.0);
   }
 }
 
@@ -286,12 +299,31 @@ void SiteEnergies::forward_batch()
   terms_.clear();
 }
 
+// Before and after in the same region: what rounding does to both cancels, and nothing depends on
+// which changes came before.
+void SiteEnergies::forward_region(const Change &change, double *result)
+{
+  const std::vector<int> sites(change.site, change.site + change.n_sites);
+  region_.build(sites, reach_, cells_, system_.box, model_.info().requests);
+  auto add_all = [&](double sign) {
+    const auto &cluster = region_.cluster(system_.numbers, facts_.honours_selection);
+    const auto &rows = model_.forward(cluster, false);
+    n_evaluated_ += cluster.n_centers;
+    for (size_t k = 0; k < rows.size(); k++) result[k % n_columns_] += sign * rows[k];
+  };
+  const auto before = back(change);
+  add_all(-1.0);
+  put(change);
+  add_all(1.0);
+  put(before);
+}
+
 void SiteEnergies::forward_whole(const Change &change, double *result)
 {
   const auto before = back(change);
   put(change);
+  const auto &rows = model_.forward(whole(), false);
   n_evaluated_ += whole_.n_centers;
-  const auto &rows = model_.forward(whole_, false);
   for (size_t k = 0; k < rows.size(); k++) result[k % n_columns_] += rows[k];
   put(before);
 }
@@ -301,7 +333,7 @@ std::vector<double> SiteEnergies::evaluate_totals()
   const size_t n = system_.numbers.size(), rank = size_t(team_.rank);
   std::vector<double> totals(n_columns_ + 1, 0.0);
   const auto problem = problem_of([&] {
-    if (!local_) {
+    if (part_ != Part::ENVIRONMENTS) {
       if (rank == 0) forward_whole({}, totals.data());
     } else {
       const size_t last = (rank + 1) * n / size_t(team_.n_ranks);

@@ -2,8 +2,9 @@
 // still; in eV, one number per column of the model (members, then the baseline if there is one).
 //
 // Where a model needs no more than the neighbours of an atom (Facts::environments_suffice), only the
-// energies of the centers around the changed sites are evaluated, before and after: all periodic
-// images of a site change with it. Other models are evaluated for the whole system.
+// energies of the centers around the changed sites are evaluated, before and after, many changes in
+// one call: all periodic images of a site change with it. Models that look farther are evaluated for
+// the region on which these centers depend, or for the whole system if that is not much larger.
 //
 // What was evaluated is kept until a change that is made touches it: exactly the sites some center
 // near whom was near the changed site too. So two changes that touch no common center add up, and
@@ -18,6 +19,7 @@
 #include "cells.h"
 #include "environments.h"
 #include "measure.h"
+#include "surroundings.h"
 #include "team.h"
 
 #include <cstdint>
@@ -43,7 +45,9 @@ struct Change {
 class SiteEnergies {
  public:
   SiteEnergies(Evaluator &model, const Facts &facts, Team team);
-  bool is_local() const { return local_; }
+  // What one evaluation takes; after set.
+  enum class Part { ENVIRONMENTS, REGION, WHOLE };
+  Part part() const { return part_; }
   int n_ranks() const { return team_.n_ranks; }
   // What is known stays known if nothing moved since.
   void set(const System &system);
@@ -92,19 +96,21 @@ class SiteEnergies {
   void add_center(int atom);
   void add(const Change &change, double *result);
   void forward_batch();
+  void forward_region(const Change &change, double *result);
   void forward_whole(const Change &change, double *result);
+  const Cluster &whole();
   std::vector<double> evaluate_totals();
   void sum(std::vector<double> &values, const std::string &problem);
 
   Evaluator &model_;
   Facts facts_;
   Team team_;
-  bool local_;
+  Part part_ = Part::WHOLE;
   size_t n_columns_;
   System system_;
-  Cells cells_;
+  Cells cells_, reach_;                      // out to the cutoff, and to the range
   std::vector<std::vector<int>> centers_;    // near a site, itself first; filled when asked for
-  std::vector<std::vector<Near>> near_;      // the same
+  std::vector<std::vector<Near>> near_;      // the same, where environments suffice
 
   std::unordered_map<uint64_t, Known> known_;
   std::vector<double> rows_eV_;              // of what is known
@@ -121,7 +127,8 @@ class SiteEnergies {
   std::vector<Term> terms_;                  // what its rows are for:
   std::vector<std::pair<int, size_t>> fresh_;    // energies of the present state
   int64_t n_evaluated_ = 0;                  // on this rank, not yet counted
-  Cluster whole_;
+  Surroundings region_;
+  Cluster whole_;                            // without atoms until it is asked for
 };
 
 }    // namespace quorum

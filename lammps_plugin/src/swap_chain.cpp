@@ -119,7 +119,8 @@ void SwapChain::changes_of(const Trial &trial, SiteEnergies &energies,
 // move touches a part of the sites, and with them that part of the coming trials.
 int SwapChain::horizon(const SiteEnergies &energies) const
 {
-  if (!energies.is_local()) return energies.n_ranks();    // one evaluation each
+  // nothing is gained by many in one call
+  if (energies.part() != SiteEnergies::Part::ENVIRONMENTS) return energies.n_ranks();
   if (batch > 0) return batch;
   const double acceptance = double(n_moved_ + 1) / double(n_attempted_ + 2);
   const double sites = double(n_touched_ + 1) / double(n_moved_ + 1);

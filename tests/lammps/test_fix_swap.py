@@ -100,6 +100,7 @@ TILTED.set_cell(
     np.asarray(TILTED.cell) + [[0, 0, 0], [1.3, 0, 0], [-0.8, 0.9, 0]], scale_atoms=True
 )
 HALF = [i for i, x in enumerate(WIDE.positions[:, 0] % WIDE.cell[0, 0]) if x < 6.6]
+WIDE_ENOUGH = crystal((9, 9, 8), ["Ar", "Kr"], lattice_A=3.4)  # twice a region of 13.6 Å
 CASES = {
     # name: model, structure, temperature, keywords, lines before the fix, the same for
     # the chain in Python
@@ -137,6 +138,11 @@ CASES = {
     "weighted baseline": ("weighted baseline", RINGS, 3000, "", "", {}),
     "two hops": ("two hops", RINGS, 400, "", "", {}),
     "two hops through positions": ("through positions", RINGS, 400, "", "", {}),
+    "region of two hops": ("two hops", WIDE_ENOUGH, 150, "", "", {}),
+    "region through positions": (
+        *("through positions", WIDE_ENOUGH, 20, "neighbors 3.2", ""),
+        {"neighbours": near_lists(WIDE_ENOUGH, 3.2)},
+    ),
 }
 
 
@@ -173,6 +179,8 @@ def test_chain_of_every_kind_of_move(all_cases, swap_models, name):
 def test_log_says_what_is_evaluated(all_cases):
     whole = [line for line in all_cases.output.splitlines() if "energy of the whole system" in line]
     assert len(whole) == 2 and "hops.pt needs more" in whole[0] and "places.pt" in whole[1]
+    around = [line for line in all_cases.output.splitlines() if "energies of the region" in line]
+    assert len(around) == 2 and "hops.pt needs more" in around[0] and "places.pt" in around[1]
 
 
 def test_block_is_a_run_of_the_python_chain(all_cases):

@@ -45,6 +45,7 @@ PAIR_SOURCES = (
     "cells.cpp",
     "environments.cpp",
     "site_energies.cpp",
+    "surroundings.cpp",
     "swap_chain.cpp",
     "fix_swap.cpp",
     "fix_swap_setup.cpp",
