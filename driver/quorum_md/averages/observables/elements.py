@@ -124,6 +124,14 @@ def symbol_of_number(number: int) -> str:
     return symbols[number - 1]
 
 
+def place_of(name: str) -> tuple[int, str]:
+    """To sort by: symbols and numbers by atomic number, other names after them."""
+    if name.isdigit():
+        return int(name), name
+    symbols = list(WEIGHTS_DA)
+    return (symbols.index(name) + 1 if name in symbols else len(symbols) + 1), name
+
+
 def mass_Da(symbol: str, stated: Mapping[str, float] | None = None) -> float:
     """Mass of an atom: stated, or that of the element.
 

@@ -12,6 +12,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from .elements import place_of
+
 Array = NDArray[np.float64]
 Bytes = NDArray[np.uint8]
 
@@ -238,6 +240,9 @@ def text_codes(
 ) -> tuple[NDArray[np.int16], tuple[str, ...]]:
     """(F·N, width) characters as (F, N) indices into names: `known` first, then those found.
 
+    The names found come in the order of atomic numbers, whatever that of the atoms: columns of
+    one alloy are the same in every file of it.
+
     Where all frames are alike the result is a view of one row.
     """
     per_frame = words.reshape(n_frames, -1, words.shape[1])
@@ -248,16 +253,14 @@ def text_codes(
     padded[:, :width] = distinct
     keys = padded.view(np.uint64)
     if keys.shape[1] == 1:
-        unique, first, index = np.unique(keys[:, 0], return_index=True, return_inverse=True)
+        unique, index = np.unique(keys[:, 0], return_inverse=True)
         found = [key.tobytes() for key in unique]
     else:
-        rows, first, index = np.unique(padded, axis=0, return_index=True, return_inverse=True)
+        rows, index = np.unique(padded, axis=0, return_inverse=True)
         found = [row.tobytes() for row in rows]
     names = [re.sub(rb"[\0 ]", b"", word).decode(errors="replace") for word in found]
     elements = list(known)
-    for code in np.argsort(first):  # in the order of the file
-        if names[code] not in elements:
-            elements.append(names[code])
+    elements += sorted(set(names) - set(elements), key=place_of)
     lookup = np.array([elements.index(name) for name in names], dtype=np.int16)
     codes = lookup[index.ravel()].reshape(-1, per_frame.shape[1])
     if alike:

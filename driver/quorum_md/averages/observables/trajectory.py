@@ -35,7 +35,7 @@ class Trajectory:
     Args:
         path: the file; its first lines say what it is.
         elements: the element of each LAMMPS type, in order; for other files, the order in which
-            elements are reported.
+            elements are reported (by default that of atomic numbers).
         units: LAMMPS's `units`, where a dump does not say.
         step_key: key of the step in the comments of extxyz.
         every: steps between frames, for a file that has no steps: frame k is step
