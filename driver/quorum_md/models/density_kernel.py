@@ -1,0 +1,295 @@
+"""The built-in potential without torch, for the many small questions of Monte Carlo.
+
+The C++ kernel of the LAMMPS pair style (``lammps_plugin/src/density_kernel.cpp``), compiled on this
+machine when it is wanted first, which takes some seconds, and kept. It computes what the file
+says: to rounding, which is checked on the structure at hand. Where there is no compiler, no CPU, or
+another potential in the file, there is no kernel, and the file runs in TorchScript as ever.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import re
+import sysconfig
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from ase.data import atomic_numbers
+
+from ..errors import QuorumError
+from ..native import cache_folder, compile_once, find_compiler, source_folder
+from .frozen import Array, Index, Question
+
+if TYPE_CHECKING:
+    from .metatomic_model import MetatomicPotential
+
+SOURCES = ("density_api.cpp", "density_kernel.cpp", "density_code.cpp")
+LIBRARY = "libquorum_kernel.so"
+# torch puts words of its own into the names of classes that it knows already
+_NETWORK = re.compile(r"__torch__\.quorum_md\.models\.density\.(\w+\.)?DensityPotential")
+_COMMITTEE = re.compile(r"__torch__\.quorum_md\.models\.committee\.(\w+\.)?Committee")
+# shapes by the sizes of `_Density`; l = 4 angular channels, features f, pairs of elements p
+_TENSORS = {
+    "net.embedding": "sa",
+    "net.mixing": "lrq",
+    "net.scale": "slq",
+    "net.shift": "sq",
+    "net.weight_1": "fh",
+    "net.gate": "sh",
+    "net.bias_1": "sh",
+    "net.weight_2": "hg",
+    "net.bias_2": "g",
+    "reference_eV": "s",
+    "mean_weight": "g",
+    "mean_shift": "s",
+    "deviation_weight": "gk",
+    "deviation_shift": "sk",
+    "pair_strength": "p",
+    "pair_length": "p",
+    "pair_inner": "p",
+    "pair_outer": "p",
+}
+_DOUBLES = ctypes.POINTER(ctypes.c_double)
+_INTS = ctypes.POINTER(ctypes.c_int32)
+_LONGS = ctypes.POINTER(ctypes.c_int64)
+
+
+class _Density(ctypes.Structure):
+    _fields_ = (
+        *((f"n_{name}", ctypes.c_int) for name in (
+            "species", "radial", "alchemical", "mixed", "partners", "hidden_1", "hidden_2",
+            "members",
+        )),
+        ("single_precision", ctypes.c_int),
+        ("n_threads", ctypes.c_int),
+        ("cutoff_A", ctypes.c_double),
+        ("numbers", _INTS),
+        ("tensors", _DOUBLES * len(_TENSORS)),
+        ("lengths", ctypes.c_int64 * len(_TENSORS)),
+    )  # fmt: skip
+
+
+class _Questions(ctypes.Structure):
+    _fields_ = (
+        ("first_edge", _LONGS),
+        ("second", _LONGS),
+        ("vectors_A", _DOUBLES),
+        ("numbers", _INTS),
+        ("n_questions", ctypes.c_int64),
+        ("center_starts", _LONGS),
+        ("centers", _LONGS),
+        ("site_starts", _LONGS),
+        ("sites", _LONGS),
+        ("site_numbers", _INTS),
+    )
+
+
+class DensityKernel:
+    """Energies per atom of the built-in potential; made by `open_kernel`."""
+
+    def __init__(self, library: ctypes.CDLL, handle: int, n_members: int):
+        self._library, self._handle, self.n_members = library, handle, n_members
+
+    def __del__(self) -> None:
+        self._library.quorum_density_close(ctypes.c_void_p(self._handle))
+
+    def answers(
+        self,
+        neighbours: tuple[Index, Index, Array],
+        numbers: npt.NDArray[Any],
+        questions: Sequence[Question],
+    ) -> list[Array]:
+        """See `Frozen.answers`.
+
+        Parameters
+        ----------
+        neighbours: of every atom i, ``first_edge[i]`` up to ``first_edge[i + 1]`` of the atoms
+            ``second`` (E,) and of the vectors to them (E, 3) in Å
+        numbers: (N,) elements that the potential knows
+        """
+        first_edge, second, vectors_A = neighbours
+        counts = [len(question.centers) for question in questions]
+        centers = np.concatenate([question.centers for question in questions])
+        sites = [site for question in questions for site in question.sites]
+        elements = [number for question in questions for number in question.numbers]
+        kept: dict[str, npt.NDArray[Any]] = {
+            "first_edge": first_edge,
+            "second": second,
+            "vectors_A": vectors_A,
+            "numbers": np.array(numbers, dtype=np.int32),
+            "center_starts": np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
+            "centers": np.ascontiguousarray(centers, dtype=np.int64),
+            "site_starts": np.cumsum([0, *(len(q.sites) for q in questions)]).astype(np.int64),
+            "sites": np.array(sites, dtype=np.int64),
+            "site_numbers": np.array(elements, dtype=np.int32),
+        }
+        kinds: dict[str, Any] = dict(_Questions._fields_)
+        asked = _Questions(n_questions=len(questions))
+        for name, array in kept.items():
+            setattr(asked, name, array.ctypes.data_as(kinds[name]))
+        rows = np.empty((len(centers), self.n_members))
+        problem = ctypes.create_string_buffer(300)
+        failed = self._library.quorum_density_answers(
+            ctypes.c_void_p(self._handle),
+            ctypes.byref(asked),
+            rows.ctypes.data_as(_DOUBLES),
+            problem,
+            len(problem),
+        )
+        if failed:
+            raise QuorumError(f"kernel of the built-in potential: {problem.value.decode()}")
+        return np.split(rows, kept["center_starts"][1:-1])
+
+
+def open_kernel(potential: MetatomicPotential) -> DensityKernel | None:
+    """The kernel for a potential, None where there is none."""
+    if potential.device.type != "cpu" or potential.weighting is not None:
+        return None
+    if len(potential.requests) != 1 or not potential.requests[0].full_list:
+        return None
+    library = _library()
+    if library is None:
+        return None
+    parameters = _parameters(potential.model.module)
+    if parameters is None:
+        return None
+    sizes, tensors, species, cutoff_A = parameters
+    known = np.array([atomic_numbers[symbol] for symbol in potential.species])
+    if known.max() >= len(species) or len(known) != sizes["species"]:
+        return None
+    numbers = np.zeros(len(known), dtype=np.int32)
+    numbers[species[known]] = known
+    if abs(cutoff_A - potential.cutoff_A) > 1e-9 or sizes["members"] != potential.n_members:
+        return None
+    from_file = _Density(
+        **{f"n_{name}": size for name, size in sizes.items()},
+        single_precision=potential.dtype == "float32",
+        n_threads=torch.get_num_threads(),
+        cutoff_A=cutoff_A,
+        numbers=numbers.ctypes.data_as(_INTS),
+    )
+    for k, tensor in enumerate(tensors):
+        from_file.tensors[k] = tensor.ctypes.data_as(_DOUBLES)
+        from_file.lengths[k] = tensor.size
+    problem = ctypes.create_string_buffer(300)
+    handle = library.quorum_density_open(ctypes.byref(from_file), problem, len(problem))
+    return DensityKernel(library, handle, potential.n_members) if handle else None
+
+
+@cache
+def _library() -> ctypes.CDLL | None:
+    """The compiled kernel; None without a compiler, or where nothing can be written."""
+    digest = hashlib.sha256(sysconfig.get_platform().encode())
+    compiler = find_compiler()
+    try:
+        for path in sorted(source_folder().glob("density*")):
+            digest.update(path.name.encode() + b"\0" + path.read_bytes())
+        digest.update((source_folder() / "evaluator.h").read_bytes())
+        target = cache_folder() / f"kernel-{digest.hexdigest()[:24]}"
+        compile_once(
+            "kernel of the built-in potential",
+            target,
+            (target / LIBRARY).is_file,
+            lambda folder: [_command(compiler, folder)],
+        )
+        library = ctypes.CDLL(str(target / LIBRARY))
+    except (QuorumError, OSError):
+        return None
+    library.quorum_density_open.restype = ctypes.c_void_p
+    return library
+
+
+def _command(compiler: str | None, folder: Path) -> list[str]:
+    if compiler is None:
+        raise QuorumError("no C++ compiler")
+    common = ["-std=c++17", "-O2", "-fPIC", "-shared", "-pthread"]
+    return [compiler, *common, *SOURCES, "-o", str(folder / LIBRARY)]
+
+
+_Parameters = tuple[dict[str, int], list[Array], npt.NDArray[np.int64], float]
+
+
+def _parameters(module: Any) -> _Parameters | None:
+    """Sizes, tensors in double precision, species of atomic numbers, cutoff; None for others."""
+    kind = module._c._type().qualified_name() if hasattr(module, "_c") else ""
+    if _COMMITTEE.fullmatch(kind):
+        models = list(module.models.children())
+        if len(models) != 1 or module.has_baseline:
+            return None
+        inner = _parameters(models[0].module)
+        several = inner is not None and inner[0]["members"] > 1
+        if inner is None or (several and module.names[0] != "energy_ensemble"):
+            return None
+        return _scaled(inner, float(module.alpha)) if several else inner
+    if not _NETWORK.fullmatch(kind):
+        inner_module = getattr(module, "module", None)
+        return None if inner_module is None else _parameters(inner_module)
+    return _of_network(module)
+
+
+def _of_network(module: Any) -> _Parameters | None:
+    try:
+        found = {name: _attribute(module, name) for name in _TENSORS}
+        net, s = module.net, len(found["reference_eV"])
+        sizes = {
+            "species": s,
+            "radial": int(net.n_radial),
+            "alchemical": found["net.embedding"].shape[1],
+            "mixed": found["net.mixing"].shape[2],
+            "partners": int(net.n_partners),
+            "hidden_1": found["net.weight_1"].shape[1],
+            "hidden_2": found["net.weight_2"].shape[1],
+            "members": found["deviation_weight"].shape[1],
+        }
+        cutoff_A = float(module.cutoff_A)
+    except (AttributeError, IndexError):
+        return None
+    q = sizes["mixed"]
+    lengths = {
+        "s": s,
+        "a": sizes["alchemical"],
+        "l": 4,
+        "r": sizes["alchemical"] * sizes["radial"],
+        "q": q,
+        "f": q + 4 * q * sizes["partners"],
+        "g": sizes["hidden_2"],
+        "k": sizes["members"],
+        "p": s * s,
+    }
+    for name, letters in _TENSORS.items():
+        of_layer = dict(lengths, h=sizes["hidden_1"])
+        if found[name].shape != tuple(of_layer[letter] for letter in letters):
+            return None
+    if not hasattr(module, "references_in_double"):
+        # files of earlier versions round them to single precision
+        found["reference_eV"] = found["reference_eV"].astype(np.float32).astype(float)
+    return sizes, list(found.values()), np.asarray(module.species_of_type.cpu()), cutoff_A
+
+
+def _attribute(module: Any, name: str) -> Array:
+    """A tensor or a list of numbers, in double precision."""
+    value = module
+    for part in name.split("."):
+        value = getattr(value, part)
+    array = value.detach().cpu().numpy() if isinstance(value, torch.Tensor) else np.array(value)
+    return np.ascontiguousarray(array, dtype=np.float64)
+
+
+def _scaled(parameters: _Parameters, alpha: float) -> _Parameters:
+    """Members V̄ + α (V − V̄), V̄ being the mean of the members."""
+    sizes, tensors, species, cutoff_A = parameters
+    named = dict(zip(_TENSORS, tensors, strict=True))
+    for mean, deviation in (
+        ("mean_weight", "deviation_weight"),
+        ("mean_shift", "deviation_shift"),
+    ):
+        shift = named[deviation].mean(axis=1)
+        named[mean] = named[mean] + shift
+        named[deviation] = alpha * (named[deviation] - shift[:, None])
+    return sizes, list(named.values()), species, cutoff_A

@@ -1,0 +1,156 @@
+"""The compiled kernel behind trial energies against the file in TorchScript."""
+
+import numpy as np
+import pytest
+from ase.build import bulk
+
+from density_models import random_potential, write_model
+from quorum_md import native
+from quorum_md.models import density_kernel, load_potential
+from quorum_md.models.frozen import Question, freeze
+from quorum_md.models.frozen_metatomic import FrozenMetatomic
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*single model")
+NAMES = ["odd", "many", "one", "wide", "scaled", "scaled twice", "shipped"]
+
+
+def alloy(species, n=(3, 2, 2), a=3.6):
+    """Small enough for atoms to be beside images of themselves and of others."""
+    atoms = bulk("Cu", "fcc", a, cubic=True) * n
+    rng = np.random.default_rng(3)
+    atoms.symbols = rng.choice(species, len(atoms))
+    atoms.set_cell(np.asarray(atoms.cell) + [[0, 0, 0], [0.4, 0, 0], [0, -0.3, 0]])
+    atoms.rattle(0.1, rng=rng)
+    atoms.pbc = (True, True, False)
+    return atoms
+
+
+def some_questions(atoms, rng, n=40):
+    numbers = np.unique(atoms.numbers)
+    return [
+        Question(
+            rng.permutation(len(atoms))[: rng.integers(1, 30)],
+            rng.permutation(len(atoms))[:k].tolist(),
+            rng.choice(numbers, k).tolist(),
+        )
+        for k in rng.integers(0, 3, n)
+    ]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_answers_are_those_of_the_file(name, kernel_files):
+    path, species = kernel_files[name]
+    atoms = alloy(species)
+    frozen = freeze(load_potential(path, dtype="float64"), atoms)
+    assert isinstance(frozen, FrozenMetatomic) and frozen._kernel is not None
+    numbers = atoms.numbers.copy()
+    questions = some_questions(atoms, np.random.default_rng(1))
+    got = frozen.answers(numbers, questions)
+    np.testing.assert_array_equal(numbers, atoms.numbers)
+    whole = frozen.atom_energies(numbers)
+    frozen._kernel = None
+    scale = np.abs(whole).max()
+    np.testing.assert_allclose(whole, frozen.atom_energies(numbers), rtol=0, atol=1e-12 * scale)
+    for mine, file in zip(got, frozen.answers(numbers, questions), strict=True):
+        np.testing.assert_allclose(mine, file, rtol=0, atol=1e-12 * scale)
+
+
+def test_a_site_that_is_named_twice_has_its_last_element(kernel_files):
+    path, species = kernel_files["odd"]
+    atoms = alloy(species)
+    frozen = freeze(load_potential(path, dtype="float64"), atoms)
+    everything = np.arange(len(atoms))
+    twice, once, before = frozen.answers(
+        atoms.numbers,
+        [
+            Question(everything, [4, 4], [29, 47]),
+            Question(everything, [4], [47]),
+            Question(everything, [], []),
+        ],
+    )
+    np.testing.assert_array_equal(twice, once)
+    np.testing.assert_array_equal(before, frozen.atom_energies(atoms.numbers))
+
+
+def test_more_centers_than_one_call_takes(kernel_files):
+    path, species = kernel_files["odd"]
+    atoms = alloy(species)
+    frozen = freeze(load_potential(path), atoms)
+    rng = np.random.default_rng(2)
+    questions = some_questions(atoms, rng, 700)
+    assert sum(len(question.centers) for question in questions) > 8192
+    together = np.concatenate(frozen.answers(atoms.numbers, questions))
+    single = [frozen.answers(atoms.numbers, [question])[0] for question in questions]
+    np.testing.assert_array_equal(together, np.concatenate(single))
+
+
+def test_single_precision(kernel_files):
+    atoms = alloy(kernel_files["shipped"][1])
+    potential = load_potential("nbmotaw", dtype="float32")
+    frozen = freeze(potential, atoms)
+    assert frozen._kernel is not None
+    exact = freeze(load_potential("nbmotaw", dtype="float64"), atoms).atom_energies(atoms.numbers)
+    difference = np.abs(frozen.atom_energies(atoms.numbers) - exact).max()
+    assert 1e-10 < difference < 2e-5
+
+
+def test_no_kernel_for_other_formulas(tmp_path, kernel_files, lj_file, monkeypatch):
+    """Another formula under the same names, other models, no compiler: the file itself runs."""
+    path, species = kernel_files["odd"]
+    atoms = alloy(species)
+    potential = load_potential(path, dtype="float64")
+    known = density_kernel._parameters
+
+    def another(module):
+        found = known(module)
+        found[1][3] = found[1][3] + 1e-6  # net.shift
+        return found
+
+    with monkeypatch.context() as m:
+        m.setattr(density_kernel, "_parameters", another)
+        frozen = freeze(potential, atoms)
+    assert frozen._kernel is None
+    energies = frozen.atom_energies(atoms.numbers)
+    assert freeze(potential, atoms)._kernel is not None
+    np.testing.assert_allclose(
+        energies, freeze(potential, atoms).atom_energies(atoms.numbers), rtol=1e-12
+    )
+    argon = bulk("Ar", "fcc", 5.2, cubic=True)
+    assert freeze(load_potential(lj_file), argon)._kernel is None
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(density_kernel, "find_compiler", lambda: None)
+    density_kernel._library.cache_clear()
+    try:
+        assert freeze(potential, atoms)._kernel is None
+    finally:
+        density_kernel._library.cache_clear()
+    assert not list((tmp_path / "quorum-md").glob("kernel-building*"))
+
+
+def test_committees_of_several_files_have_none(tmp_path, kernel_files):
+    from quorum_md.models.committee import assemble, read_part
+
+    other = write_model(
+        tmp_path / "other.pt",
+        random_potential([79, 29, 47], 4, (5, 2, 7, 3, (13, 10)), 4.5, seed=8),
+        [79, 29, 47],
+    )
+    path, species = kernel_files["odd"]
+    assemble([read_part(path), read_part(other)], tmp_path / "two.pt", description="two")
+    assert freeze(load_potential(tmp_path / "two.pt"), alloy(species))._kernel is None
+
+
+def test_a_failed_compilation_is_remembered_by_its_log(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("CXX", "false")
+    with pytest.raises(Exception, match="its messages are in .*some-thing-build.log"):
+        native.compile_once(
+            "some thing",
+            native.cache_folder() / "some-1",
+            lambda: False,
+            lambda folder: [["false", str(folder)]],
+        )
+    assert [path.name for path in native.cache_folder().glob("*build.log")] == [
+        "some-thing-build.log"
+    ]
