@@ -198,7 +198,7 @@ def main():
     parser.add_argument("snap", nargs="*", help="COEFF PARAM")
     args = parser.parse_args()
     warnings.simplefilter("ignore")
-    lammps_plugin.build()
+    os.environ["LAMMPS_PLUGIN_PATH"] = str(lammps_plugin.build())
     sizes = args.sizes[:3] if args.quick else args.sizes
     trials = 400 if args.quick else 4000
     print(f"trials per second (accepted), {KELVIN:g} K, 32 members, single precision, one thread")
