@@ -9,6 +9,7 @@ from quorum_md.errors import QuorumError
 from quorum_md.sampling import CanonicalSwap, Flip, NeighborSwap, SwapMonteCarlo
 from quorum_md.sampling.local_energy import LocalEnergies
 from quorum_md.sampling.streams import uniforms, words
+from quorum_md.sampling.swaps import Ahead
 from quorum_md.units import BOLTZMANN_EV_K
 
 NB, MO, W = 41, 42, 74
@@ -326,3 +327,12 @@ def test_far_sites_add_up():
                 assert part == other or energies.near(part[0][0]).isdisjoint(
                     energies.near(other[0][0])
                 )
+
+
+def test_what_went_unused_counts_until_something_is_evaluated():
+    ahead = Ahead("auto")
+    ahead.adapt(20, 0)
+    assert ahead.size == 64
+    ahead.adapt(0, 9)  # a trial that needed nothing
+    ahead.adapt(20, 9)
+    assert ahead.size == 32

@@ -58,8 +58,10 @@ class Ahead:
 
     def adapt(self, learnt: int, wasted: int) -> None:
         """After a call for ``learnt`` differences; ``wasted`` counts all that went unused."""
+        if not learnt:
+            return
         fresh, self._wasted = wasted - self._wasted, wasted
-        if self.fixed is None and learnt:
+        if self.fixed is None:
             if fresh > 0.3 * learnt:
                 self.size = max(self.LEAST, self.size // 2)
             elif fresh < 0.1 * learnt:
