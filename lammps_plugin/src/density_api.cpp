@@ -1,5 +1,6 @@
 // The kernel of the built-in potential for callers outside C++ (quorum_md.models.density_kernel):
-// one structure whose atoms stand still while elements change.
+// energies, forces and virials of structures, and energies of one structure whose atoms stand still
+// while elements change.
 
 #include "density_kernel.h"
 
@@ -16,17 +17,29 @@ extern "C" {
 // Sizes and tensors, in the order of DensityParameters; numbers: atomic number of every species.
 struct QuorumDensity {
   int n_species, n_radial, n_alchemical, n_mixed, n_partners, n_hidden_1, n_hidden_2, n_members;
-  int single_precision, n_threads;
+  int single_precision;
   double cutoff_A;
   const int *numbers;
   const double *tensors[18];
   int64_t lengths[18];
 };
 
+// Edges (n_edges, 2) of a full list in any order, and the vectors along them. Where there are
+// cotangents, one per member, forces (N, 3) and virial (3, 3) are those of that sum over members.
+struct QuorumStructure {
+  int n_threads;
+  int64_t n_atoms, n_edges;
+  const int32_t *numbers;
+  const int64_t *pairs;
+  const double *vectors_A, *cotangents;
+  double *rows_eV, *forces_eV_A, *virial_eV;
+};
+
 // Positions: the neighbours `second` of atom i and the vectors to them are first_edge[i] up to
 // first_edge[i + 1]. Question q: energies of the centers center_starts[q] up to center_starts[q + 1]
 // if the sites site_starts[q] up to site_starts[q + 1] had other elements than `numbers` says.
 struct QuorumQuestions {
+  int n_threads;
   const int64_t *first_edge, *second;
   const double *vectors_A;
   int32_t *numbers;    // changed during the call, and restored
@@ -41,10 +54,10 @@ namespace {
 
 constexpr int CENTERS_AT_ONCE = 4096;
 
-Threads some_threads(int n_threads)
+Threads as_many_as(const int &n_threads)
 {
-  return {[=] { return n_threads; },
-          [=](int n, const std::function<void(int, int, int)> &work) {
+  return {[&n_threads] { return n_threads; },
+          [&n_threads](int n, const std::function<void(int, int, int)> &work) {
             const int used = std::clamp(n / 4, 1, n_threads);    // a thread must have something to do
             std::vector<std::thread> others;
             for (int t = 1; t < used; t++)
@@ -55,9 +68,9 @@ Threads some_threads(int n_threads)
           }};
 }
 
-class Answers {
+class Kernel {
  public:
-  explicit Answers(const QuorumDensity &from)
+  explicit Kernel(const QuorumDensity &from)
   {
     DensityParameters p;
     p.n_species = from.n_species;
@@ -86,13 +99,42 @@ class Answers {
     numbers_ = info.atomic_numbers;
     place_of_number_.assign(size_t(*std::max_element(numbers_.begin(), numbers_.end())) + 1, 0);
     for (size_t s = 0; s < numbers_.size(); s++) place_of_number_[size_t(numbers_[s])] = int(s);
-    kernel_ = density_evaluator(p, info, true, some_threads(std::max(from.n_threads, 1)));
+    kernel_ = density_evaluator(p, info, true, as_many_as(n_threads_));
     cluster_.edges.resize(1);
   }
 
-  void give(const QuorumQuestions &asked, double *rows)
+  void evaluate(const QuorumStructure &of)
   {
-    clear();    // after a call that failed
+    clear();
+    n_threads_ = std::max(of.n_threads, 1);
+    auto &edges = cluster_.edges[0];
+    cluster_.n_centers = int(of.n_atoms);
+    cluster_.atomic_numbers.assign(of.numbers, of.numbers + of.n_atoms);
+    edges.pairs.assign(of.pairs, of.pairs + 2 * of.n_edges);
+    edges.vectors_A.assign(of.vectors_A, of.vectors_A + 3 * of.n_edges);
+    const auto &rows = kernel_->forward(cluster_, of.cotangents != nullptr);
+    std::copy(rows.begin(), rows.end(), of.rows_eV);
+    if (!of.cotangents) return;
+    const std::vector<double> cotangents(of.cotangents, of.cotangents + kernel_->n_columns());
+    const double *slope = kernel_->gradient(cotangents).edges_eV_A[0].data();
+    std::fill_n(of.forces_eV_A, 3 * of.n_atoms, 0.0);
+    std::fill_n(of.virial_eV, 9, 0.0);
+    for (int64_t e = 0; e < of.n_edges; e++) {
+      double *first = of.forces_eV_A + 3 * of.pairs[2 * e];
+      double *second = of.forces_eV_A + 3 * of.pairs[2 * e + 1];
+      for (int d = 0; d < 3; d++) {
+        const double g = slope[3 * e + d];
+        first[d] += g;
+        second[d] -= g;
+        for (int c = 0; c < 3; c++) of.virial_eV[3 * c + d] -= of.vectors_A[3 * e + c] * g;
+      }
+    }
+  }
+
+  void answer(const QuorumQuestions &asked, double *rows)
+  {
+    clear();
+    n_threads_ = std::max(asked.n_threads, 1);
     for (int64_t q = 0; q < asked.n_questions; q++) {
       const auto first = asked.site_starts[q], last = asked.site_starts[q + 1];
       before_.clear();
@@ -146,6 +188,7 @@ class Answers {
     center_numbers_.clear();
   }
 
+  int n_threads_ = 1;
   std::vector<int> numbers_, place_of_number_;
   std::unique_ptr<Evaluator> kernel_;
   Cluster cluster_;
@@ -171,8 +214,14 @@ extern "C" {
 void *quorum_density_open(const QuorumDensity *from, char *problem, int length)
 {
   void *result = nullptr;
-  without_exceptions(problem, length, [&] { result = new Answers(*from); });
+  without_exceptions(problem, length, [&] { result = new Kernel(*from); });
   return result;
+}
+
+// 0 if all is well.
+int quorum_density_evaluate(void *handle, const QuorumStructure *of, char *problem, int length)
+{
+  return without_exceptions(problem, length, [&] { static_cast<Kernel *>(handle)->evaluate(*of); });
 }
 
 // Rows of the members in eV, question by question, center by center; 0 if all is well.
@@ -180,11 +229,11 @@ int quorum_density_answers(void *handle, const QuorumQuestions *asked, double *r
                            int length)
 {
   return without_exceptions(problem, length,
-                            [&] { static_cast<Answers *>(handle)->give(*asked, rows); });
+                            [&] { static_cast<Kernel *>(handle)->answer(*asked, rows); });
 }
 
 void quorum_density_close(void *handle)
 {
-  delete static_cast<Answers *>(handle);
+  delete static_cast<Kernel *>(handle);
 }
 }

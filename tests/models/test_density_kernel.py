@@ -1,7 +1,11 @@
 """The compiled kernel behind trial energies against the file in TorchScript."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
+import torch
+from ase import Atoms
 from ase.build import bulk
 
 from density_models import random_potential, write_model
@@ -23,6 +27,57 @@ def alloy(species, n=(3, 2, 2), a=3.6):
     atoms.rattle(0.1, rng=rng)
     atoms.pbc = (True, True, False)
     return atoms
+
+
+def in_torch(path, dtype="float64"):
+    """The same file without the kernel."""
+    potential = load_potential(path, dtype=dtype)
+    potential._kernel = (None,)
+    return potential
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_evaluations_are_those_of_the_file(name, kernel_files):
+    path, species = kernel_files[name]
+    isolated = Atoms(species[:1], [[1.0, 2.0, 3.0]])
+    close = Atoms([species[0], species[-1]], [[0.0, 0.0, 0.0], [0.6, 0.5, 0.2]])
+    structures = [alloy(species), isolated, alloy(species, (1, 1, 1)), close]
+    with_kernel = load_potential(path, dtype="float64")
+    assert with_kernel.kernel is not None
+    words = {"virial": True, "member_forces": True, "member_virials": True}
+    fields = ["member_energies_eV", "atom_energies_eV", "atom_member_energies_eV", "forces_eV_A"]
+    fields += ["virial_eV", "member_forces_eV_A", "member_virials_eV"]
+    for _ in range(2):  # the second time with the neighbour list that was kept
+        got = with_kernel.evaluate(structures, **words)
+        expected = in_torch(path).evaluate(structures, **words)
+        for one, other in zip(got, expected, strict=True):
+            for field in fields:
+                mine, file = getattr(one, field), getattr(other, field)
+                assert mine.shape == file.shape
+                scale = max(1e-3, np.abs(file).max())
+                np.testing.assert_allclose(mine, file, rtol=0, atol=1e-11 * scale, err_msg=field)
+        structures[0].rattle(0.02, seed=1)
+    energies = with_kernel.evaluate(structures[0], forces=False)[0]
+    assert energies.forces_eV_A is None
+    assert energies.energy_eV == with_kernel.evaluate(structures[0])[0].energy_eV
+
+
+def test_threads_and_processors_give_the_same(kernel_files):
+    path, species = kernel_files["odd"]
+    atoms = alloy(species, (4, 4, 4))
+    potential = load_potential(path)
+    one = potential.evaluate(atoms, virial=True)[0]
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(3)
+        several = potential.evaluate(atoms, virial=True)[0]
+    finally:
+        torch.set_num_threads(before)
+    np.testing.assert_array_equal(one.forces_eV_A, several.forces_eV_A)
+    np.testing.assert_array_equal(one.member_energies_eV, several.member_energies_eV)
+    with ThreadPoolExecutor(4) as pool:
+        for other in pool.map(lambda _: potential.evaluate(atoms)[0], range(12)):
+            np.testing.assert_array_equal(one.forces_eV_A, other.forces_eV_A)
 
 
 def some_questions(atoms, rng, n=40):
@@ -98,7 +153,6 @@ def test_no_kernel_for_other_formulas(tmp_path, kernel_files, lj_file, monkeypat
     """Another formula under the same names, other models, no compiler: the file itself runs."""
     path, species = kernel_files["odd"]
     atoms = alloy(species)
-    potential = load_potential(path, dtype="float64")
     known = density_kernel._parameters
 
     def another(module):
@@ -108,21 +162,20 @@ def test_no_kernel_for_other_formulas(tmp_path, kernel_files, lj_file, monkeypat
 
     with monkeypatch.context() as m:
         m.setattr(density_kernel, "_parameters", another)
-        frozen = freeze(potential, atoms)
-    assert frozen._kernel is None
-    energies = frozen.atom_energies(atoms.numbers)
-    assert freeze(potential, atoms)._kernel is not None
+        without = load_potential(path, dtype="float64")
+        assert without.kernel is None and freeze(without, atoms)._kernel is None
+    potential = load_potential(path, dtype="float64")
+    assert potential.kernel is not None
     np.testing.assert_allclose(
-        energies, freeze(potential, atoms).atom_energies(atoms.numbers), rtol=1e-12
+        without.evaluate(atoms)[0].energy_eV, potential.evaluate(atoms)[0].energy_eV, rtol=1e-12
     )
-    argon = bulk("Ar", "fcc", 5.2, cubic=True)
-    assert freeze(load_potential(lj_file), argon)._kernel is None
+    assert load_potential(lj_file).kernel is None
 
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr(density_kernel, "find_compiler", lambda: None)
     density_kernel._library.cache_clear()
     try:
-        assert freeze(potential, atoms)._kernel is None
+        assert load_potential(path).kernel is None
     finally:
         density_kernel._library.cache_clear()
     assert not list((tmp_path / "quorum-md").glob("kernel-building*"))
@@ -136,9 +189,9 @@ def test_committees_of_several_files_have_none(tmp_path, kernel_files):
         random_potential([79, 29, 47], 4, (5, 2, 7, 3, (13, 10)), 4.5, seed=8),
         [79, 29, 47],
     )
-    path, species = kernel_files["odd"]
+    path, _ = kernel_files["odd"]
     assemble([read_part(path), read_part(other)], tmp_path / "two.pt", description="two")
-    assert freeze(load_potential(tmp_path / "two.pt"), alloy(species))._kernel is None
+    assert load_potential(tmp_path / "two.pt").kernel is None
 
 
 def test_a_failed_compilation_is_remembered_by_its_log(tmp_path, monkeypatch):

@@ -13,7 +13,6 @@ import vesin
 from metatensor.torch import Labels, TensorBlock
 from metatomic.torch import NeighborListOptions, System
 
-from .density_kernel import open_kernel
 from .frozen import Array, Frozen, Index, Question, Rows, Whole, near_rows, rows_of
 
 if TYPE_CHECKING:
@@ -93,16 +92,7 @@ class FrozenMetatomic(Frozen):
         self._components = Labels("xyz", torch.arange(3, dtype=torch.int32).reshape(-1, 1))
         self._components = self._components.to(device)
         self._distance = Labels("distance", torch.zeros((1, 1), dtype=torch.int32)).to(device)
-        self._kernel = open_kernel(potential) if self._one_hop else None
-        if self._kernel is not None and not self._kernel_agrees(atoms.numbers):
-            self._kernel = None
-
-    def _kernel_agrees(self, numbers: npt.NDArray[Any]) -> bool:
-        """A file of another version may hold another formula under the same names."""
-        some = [Question(np.arange(min(self.n_atoms, 8)), (), ())]
-        kernel, model = self._kernel_answers(numbers, some)[0], self._call(numbers, some)[0]
-        tolerance = 1e-5 if self.potential.dtype == "float32" else 1e-10
-        return bool(np.allclose(kernel, model, rtol=tolerance, atol=0.0))
+        self._kernel = potential.kernel if self._one_hop else None
 
     def _kernel_answers(
         self, numbers: npt.NDArray[Any], questions: Sequence[Question]

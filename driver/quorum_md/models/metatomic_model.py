@@ -42,6 +42,7 @@ from metatomic.torch import (
 
 from ..errors import QuorumError, warn
 from .baseline import WeightedBaseline
+from .density_kernel import DensityKernel, KernelEvaluation, open_kernel
 from .frozen import Frozen
 from .potential import DATA, Evaluation, Potential
 from .probe import BASELINE_OUTPUT, check_gradient, probe
@@ -238,6 +239,7 @@ class MetatomicPotential(Potential):
         # until the probe has spoken: the most cautious answers
         self.per_atom, self.honours_selection = True, False
         self.n_members = 0
+        self._kernel: tuple[DensityKernel | None] | None = None  # not yet asked for
 
         if extension_names(self.path):
             check_gradient(self)
@@ -329,10 +331,25 @@ class MetatomicPotential(Potential):
         self._check_finite(np.array([bool(np.isfinite(rows).all())]))
         return rows
 
+    @property
+    def kernel(self) -> DensityKernel | None:
+        """Compiled code that does what the file says, where there is such."""
+        if self._kernel is None:
+            self._kernel = (open_kernel(self),)
+        return self._kernel[0]
+
     def forward(
         self, structures: Sequence[Atoms], gradients: bool, centers: Sequence[Any] | None
     ) -> Evaluation:
-        """See `Potential.forward`. Columns are the members, then V_b where there is a baseline."""
+        """See `Potential.forward`."""
+        if centers is None and self.kernel is not None:
+            return KernelEvaluation(self.kernel, structures, self._neighbours, gradients)
+        return self.forward_in_torch(structures, gradients, centers)
+
+    def forward_in_torch(
+        self, structures: Sequence[Atoms], gradients: bool, centers: Sequence[Any] | None
+    ) -> Evaluation:
+        """The same by the file itself. Columns are the members, then V_b if there is a baseline."""
         names = self.output_names
         if centers is not None and not self.per_atom:
             raise QuorumError(

@@ -144,10 +144,10 @@ def check_gradient(model: MetatomicPotential) -> None:
     with warnings.catch_warnings():
         # torch warns of just this; the comparison decides
         warnings.filterwarnings("ignore", message=".*autograd kernel was not registered")
-        start = model.forward([atoms], True, None)
+        start = model.forward_in_torch([atoms], True, None)
         columns = np.full(start.energies_eV.shape, 1 / start.energies_eV.shape[1])
         slope = -float((start.gradient(columns)[0][0] * direction).sum())
-    energies = model.forward(moved, False, None).energies_eV.mean(axis=1)
+    energies = model.forward_in_torch(moved, False, None).energies_eV.mean(axis=1)
     numeric = float(energies[0] - energies[1]) / (2 * step)
     scale = max(abs(slope), abs(numeric))
     rounding = 1e-6 if model.dtype == "float32" else 1e-12
