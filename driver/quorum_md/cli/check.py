@@ -63,6 +63,7 @@ def run(args: argparse.Namespace) -> None:
         ),
         ("units in the file", f"{capabilities.length_unit or '?'}, {energy_unit or '?'}"),
         ("precision", potential.dtype),
+        ("runs in", "compiled kernel" if potential.kernel else f"torch ({potential.device})"),
         ("atoms", report.n_atoms),
         ("energy", f"{report.energy_eV:.6f} eV"),
         (
