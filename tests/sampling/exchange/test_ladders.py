@@ -140,6 +140,18 @@ def test_round_trips_take_as_long_as_they_should(scheme, n):
     assert abs(found - expected) < 4 * np.sqrt(expected) + n, (found, expected)
 
 
+@pytest.mark.parametrize("n", [2, 6, 7])
+def test_round_trips_where_everything_is_accepted(n):
+    """With even and odd neighbours in turn replicas then go straight up and down."""
+    exchange, mixing = Exchange(n, seed=1), Mixing(n)
+    for _ in range(1 + 10 * n):
+        mixing.add(exchange.permutation)
+        exchange.attempt(np.zeros((n, n)))
+    assert round_trip_attempts(np.ones(n - 1)) == (2 if n == 2 else 2 * n)
+    expected = 10 * n / round_trip_attempts(np.ones(n - 1))
+    assert (np.abs(mixing.round_trips - expected) <= 1).all()
+
+
 def test_a_known_ladder_of_32():
     """Round trips per 1000 attempts, from an independent program, for acceptance 0.38."""
     assert 32e3 / round_trip_attempts(np.full(31, 0.38)) == pytest.approx(9.7, abs=0.2)
