@@ -16,6 +16,7 @@ from .ladders import (
 )
 from .mixing import Mixing, acceptance, mixing_of, replica_paths
 from .states import State, reduced_energies, velocity_factor
+from .statistics import statistics_table
 
 __all__ = [
     "SCHEMES",
@@ -33,5 +34,6 @@ __all__ = [
     "reduced_energies",
     "replica_paths",
     "round_trip_attempts",
+    "statistics_table",
     "velocity_factor",
 ]

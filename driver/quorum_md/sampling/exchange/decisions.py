@@ -114,6 +114,15 @@ class Exchange:
         self.number = number + 1
         return Attempt(permutation.copy(), proposed, accepted, probability)
 
+    def wanted(self, number: int | None = None) -> npt.NDArray[np.bool_]:
+        """(R, S) elements of u that `attempt` will read, for whom the others cost something."""
+        rounds = list(self._rounds(self.number if number is None else number))
+        result = np.full((self.n, self.n), len(rounds) > 1)
+        for low, high, _ in rounds:
+            for replicas in (self.permutation[low], self.permutation[high]):
+                result[replicas, low] = result[replicas, high] = True
+        return result
+
     def _rounds(self, number: int) -> Iterator[tuple[Integers, Integers, Array]]:
         """Lower and upper states of the pairs of each round, and their random numbers."""
         if self.scheme in ("neighbors", "random_neighbors"):
