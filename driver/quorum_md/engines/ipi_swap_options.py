@@ -1,11 +1,9 @@
 """What i-PI has no word for in its ``atomswap``: ``<?quorum-swaps stride="100"?>`` in the input."""
 
-import difflib
-import xml.etree.ElementTree as ET
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 from ..errors import QuorumError
-from .ipi_restart import instruction, read_instructions
+from .ipi_attributes import file_name, positive_integer, read_attributes, write_attributes
 
 NAME = "swaps"
 
@@ -21,59 +19,25 @@ class SwapOptions:
 
     def to_instruction(self) -> str:
         """As it stands in an input; empty for no options."""
-        given = {f.name: getattr(self, f.name) for f in fields(self)}
-        changed = {k: v for k, v in given.items() if v != getattr(SwapOptions(), k)}
-        if not changed:
-            return ""
-        return instruction(NAME, " ".join(f'{k}="{v}"' for k, v in changed.items()))
+        return write_attributes(NAME, self)
 
 
 def read_options(path: str, text: str) -> SwapOptions:
     """The options in the input *text* of *path*; raises `QuorumError` for what it cannot be."""
-    where = f"{path}: [?quorum-swaps]"
-    found = []
-    for name, data in read_instructions(text):
-        if name == NAME:
-            found.append(data)
-        elif name not in ("state",):
-            raise QuorumError(
-                f"{path}: [?quorum-{name}] is no instruction of this package; write "
-                '<?quorum-swaps stride="100"?>'
-            )
-    if len(found) > 1:
-        raise QuorumError(f"{where} stands {len(found)} times; keep one")
-    if not found:
-        return SwapOptions()
-    try:
-        given = ET.fromstring(f"<options {found[0]}/>").attrib
-    except ET.ParseError as error:
-        raise QuorumError(
-            f'{where} got {found[0]!r}, expected attributes such as stride="100"'
-        ) from error
-    known = [f.name for f in fields(SwapOptions)]
-    for key in given:
-        if key not in known:
-            near = difflib.get_close_matches(key, known, 1)
-            hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}"
-            raise QuorumError(f"{where} {key}: no such option; {hint}")
-    stride = given.pop("stride", None)
-    if stride is not None and not (stride.isdecimal() and int(stride) > 0):
-        raise QuorumError(f"{where} stride: got {stride!r}, expected a positive number of steps")
-    distance = given.pop("neighbors_A", None)
+    where = f"{path}: [?quorum-{NAME}]"
+    given = read_attributes(path, text, NAME, SwapOptions)
+    distance = given.get("neighbors_A")
     if distance is not None and not _positive(distance):
         raise QuorumError(f"{where} neighbors_A: got {distance!r}, expected a length in Å")
-    options = SwapOptions(
-        stride=None if stride is None else int(stride),
+    energies = given.get("energies", SwapOptions.energies)
+    if energies not in ("auto", "full"):
+        raise QuorumError(f"{where} energies: got {energies!r}, expected auto or full")
+    return SwapOptions(
+        stride=positive_integer(where, "stride", given, "steps"),
+        filename=file_name(where, given, SwapOptions.filename),
         neighbors_A=None if distance is None else float(distance),
-        **given,
+        energies=energies,
     )
-    if options.energies not in ("auto", "full"):
-        raise QuorumError(f"{where} energies: got {options.energies!r}, expected auto or full")
-    if not options.filename.strip() or "/" in options.filename:
-        raise QuorumError(
-            f"{where} filename: got {options.filename!r}, expected a name without a folder"
-        )
-    return options
 
 
 def _positive(text: str) -> bool:

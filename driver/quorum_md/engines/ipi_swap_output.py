@@ -1,17 +1,14 @@
 """The file of the swaps of one system: trials, acceptances, members of the current state."""
 
-import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from ipi.engine.forces import ForceComponent
-from ipi.utils.io import open_backup
 
-from ..atomic import write_atomically
 from ..units import HARTREE_EV
 from .ipi_swaps import Counters
+from .ipi_table import open_table
 
 
 class SwapOutput:
@@ -60,29 +57,16 @@ class SwapOutput:
         return list(dict.fromkeys(pair for chain in self._chains for pair in chain.attempted))
 
     def _open(self, n_members: int) -> None:
-        if self._resumed_at and os.path.isfile(self.path):
-            lines = Path(self.path).read_text(encoding="utf-8").splitlines(keepends=True)
-            kept = [line for line in lines if _belongs(line, self._resumed_at)]
-            write_atomically(self.path, "".join(kept))
-            self._file = open(self.path, "a", encoding="utf-8")
-            return
         names = ["step", "trials", "accepted"]
         for pair in self._pairs():
             names += [f"{pair}_trials", f"{pair}_accepted"]
         names += [f"member_{k}_eV" for k in range(n_members)]
-        self._file = open_backup(self.path, "w")
-        self._file.write(
+        header = (
             "# atom swaps counted from the start of the chain, in all and per pair of elements, "
             "and energies of the members for the state after the step\n"
             f"# {' '.join(names)}\n"
         )
-
-
-def _belongs(line: str, last_step: int) -> bool:
-    """A row that a run killed in the middle of left unfinished, or of a later step, does not."""
-    if line.startswith("#"):
-        return True
-    return line.endswith("\n") and int(line.split()[0]) <= last_step
+        self._file, _ = open_table(self.path, header, self._resumed_at)
 
 
 def current_members_eV(system: Any) -> np.ndarray:
