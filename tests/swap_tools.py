@@ -1,4 +1,4 @@
-"""What the tests of swaps in i-PI share: pieces of inputs, and the toy driver's path."""
+"""What tests of swaps and exchanges in i-PI share: pieces of inputs, and the toys' path."""
 
 from pathlib import Path
 
@@ -39,3 +39,19 @@ def write_start(folder, names, positions_A, length_A=20.0):
     rows = zip(names, positions_A, strict=True)
     atoms = [f"{name} {x:.9f} {y:.9f} {z:.9f}" for name, (x, y, z) in rows]
     (folder / "start.xyz").write_text("\n".join([str(len(names)), cell, *atoms]) + "\n")
+
+
+GLE = """<thermostat mode='gle'>
+  <A shape='(2,2)'> [ 1e-5, 4e-3, -4e-3, 5e-4 ] </A> </thermostat>"""  # 1/atomic time
+
+
+def thermostatted(timestep_fs, thermostat, mode="nvt", more=""):
+    """Dynamics with a whole ``<thermostat>``."""
+    return f"""<motion mode='dynamics'> <fixcom>False</fixcom> <dynamics mode='{mode}'>
+      <timestep units='femtosecond'> {timestep_fs} </timestep> {thermostat} {more}
+      </dynamics> </motion>"""
+
+
+def remd(stride=1.0, more=""):
+    return f"""<smotion mode='remd'> <remd> <stride> {stride} </stride>
+      <swapfile> stock </swapfile> {more} </remd> </smotion>"""

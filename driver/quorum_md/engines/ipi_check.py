@@ -24,6 +24,8 @@ from ipi.utils.io.inputs.io_xml import xml_parse_string
 from ipi.utils.messages import verbosity
 
 from ..errors import QuorumError
+from .ipi_exchange_check import check_exchange
+from .ipi_exchange_options import read_exchange_options
 from .ipi_input import IPI_INPUT_ERRORS, PES_FILE, ipi_error, read_input
 from .ipi_model import IpiModel, PesOptions
 from .ipi_swap_check import check_swaps
@@ -48,6 +50,7 @@ class CheckedInput:
     n_systems: int
     n_beads: int  # of all systems together
     n_swapping: int = 0  # systems with atomswap
+    exchange: bool = False  # between the systems
 
     def __str__(self) -> str:
         lines = [f"{self.n_systems} systems, {self.n_beads} beads in all"]
@@ -58,6 +61,8 @@ class CheckedInput:
             )
         if self.n_swapping:
             lines.append(f"atomswap in {self.n_swapping} of them")
+        if self.exchange:
+            lines.append(f"replica exchange between {self.n_systems} states")
         return "\n".join(lines)
 
 
@@ -86,7 +91,9 @@ def check_input(path: str) -> CheckedInput:
         systems = list(_systems(path, simulation))
     if not systems:
         raise QuorumError(f"{path}: [simulation] no <system> in it; add one")
-    options = read_options(path, read_input(path))
+    text = read_input(path)
+    options = read_options(path, text)
+    read_exchange_options(path, text)
     n_swapping = 0
     for parsed in systems:
         _check_system(path, parsed)
@@ -98,8 +105,10 @@ def check_input(path: str) -> CheckedInput:
         # swaps of one system do not wait for those of another
         together = bool(simulation.threading.fetch()) and not n_swapping
         _check_batches(path, ff, systems, together)
+    labelled = [(parsed.label, parsed.system) for parsed in systems]
+    exchange = check_exchange(path, simulation.smotion.fetch(), labelled)
     n_beads = sum(p.system.beads.nbeads for p in systems)
-    return CheckedInput(ours, len(systems), n_beads, n_swapping)
+    return CheckedInput(ours, len(systems), n_beads, n_swapping, exchange)
 
 
 def _parse(path: str) -> Any:

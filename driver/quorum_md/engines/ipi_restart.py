@@ -20,6 +20,17 @@ from ..errors import QuorumError
 PREFIX = "quorum-"
 
 
+class OtherState(QuorumError):
+    """A checkpoint whose state belongs to another input than the one that it stands in."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(
+            f"{path}: [?{PREFIX}state] belongs to other swaps or exchanges: systems, numbers of "
+            "atoms or pairs of elements differ from the input's; undo the change, or remove the "
+            "line to start a new chain"
+        )
+
+
 class _Collector(ContentHandler):
     def __init__(self) -> None:
         super().__init__()

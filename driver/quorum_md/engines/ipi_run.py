@@ -1,6 +1,6 @@
 """Run i-PI on the user's own input, as ``i-pi input.xml`` does, once `ipi_check` has passed it.
 
-Its ``atomswap`` motions are taken over, see `ipi_swap_run`.
+Its ``atomswap`` motions and its ``remd`` are taken over, see `ipi_sampling_run`.
 """
 
 from typing import NoReturn
@@ -12,7 +12,7 @@ from ..errors import QuorumError
 from .ipi_check import CheckedInput, check_input
 from .ipi_exit import end_i_pi
 from .ipi_input import IPI_INPUT_ERRORS, ipi_error, read_input
-from .ipi_swap_run import SwapRun
+from .ipi_sampling_run import SamplingRun
 
 
 def run_ipi(path: str, verbosity: str | None = None, sockets_prefix: str | None = None) -> NoReturn:
@@ -23,20 +23,20 @@ def run_ipi(path: str, verbosity: str | None = None, sockets_prefix: str | None 
     """
     checked = check_input(path)
     text = read_input(path)
-    swaps = SwapRun(path, text, {ff.name: ff.model for ff in checked.force_fields})
+    sampling = SamplingRun(path, text, {ff.name: ff.model for ff in checked.force_fields})
     try:
         simulation = Simulation.load_from_xml(
             text,
             request_banner=True,
             custom_verbosity=verbosity,
             sockets_prefix=sockets_prefix,
-            post_init_hook=swaps.hook,
+            post_init_hook=sampling.hook,
         )
     except QuorumError:
         raise
     except IPI_INPUT_ERRORS as error:
         raise ipi_error(path, error) from error
-    swaps.after_binding(simulation)
+    sampling.after_binding(simulation)
     # i-PI's own program does so: threads of libraries may crash a finalising interpreter
     softexit.hard_exit = True
     try:

@@ -20,6 +20,7 @@ from ipi.utils.prng import Random
 
 # purposes of streams; those of swaps are even and odd numbers from 0, see `ipi_swaps`
 THERMOSTATS = 1 << 16
+EXCHANGES = 1 << 17
 
 
 class Found(NamedTuple):
@@ -39,7 +40,7 @@ def find_motions(systems: list[Any], kind: type) -> Iterator[Found]:
 
 
 def flatten(motion: Any) -> Iterator[Any]:
-    """A motion, or the motions of a ``multi``."""
+    """A motion (or smotion), or those of a ``multi``."""
     for one in getattr(motion, "mlist", [motion]):
         yield from flatten(one) if hasattr(one, "mlist") else [one]
 

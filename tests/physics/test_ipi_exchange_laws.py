@@ -1,0 +1,194 @@
+"""Replica exchange inside real i-PI against laws known exactly; stock i-PI beside it (peer)."""
+
+import numpy as np
+import pytest
+from scipy.special import betainc
+from test_ipi_swap_laws import AMU, KELVIN_HARTREE, exact_kinetic, normal_mode_variances
+
+from ipi_tools import mean_and_error, read_properties, run_input, simulation, z_score
+from swap_tools import GLE, OURS, dynamics, remd, system, thermostatted, toy, write_start
+
+N = 8
+THERMOSTATS = {
+    "gle": GLE,
+    "svr": "<thermostat mode='svr'> <tau units='femtosecond'> 10 </tau> </thermostat>",
+    "langevin": "<thermostat mode='langevin'> <tau units='femtosecond'> 10 </tau> </thermostat>",
+}
+
+
+def run(folder, states, program=OURS, field=None, stride=1, steps=2000, properties="", more=""):
+    """Properties of each state, without the first twentieth, and the ladder's statistics."""
+    names = [f"S{i}" for i in range(len(states))]
+    text = simulation(
+        force_field=field or toy(kind="traps", k1=0, k2=0, n1=N),
+        systems=remd(stride, more)
+        + "".join(
+            state.replace("prefix=''", f"prefix='{name}'")
+            for state, name in zip(states, names, strict=True)
+        ),
+        steps=steps,
+        stride=2,
+        flush=1000,
+        properties="step, potential, kinetic_md, conserved" + properties,
+    ).replace("extra_type='committee_pot'", "extra_type='toy'")
+    run_input(folder, text, program)
+    tables = [read_properties(folder / f"{name}_simulation.out") for name in names]
+    tables = [{k: v[steps // 40 :] for k, v in table.items()} for table in tables]
+    file = folder / "simulation.remd_statistics"
+    return tables, np.loadtxt(file) if file.exists() else None
+
+
+def accepted_as(statistics, exact):
+    """Whether the mean probability of exchanges is *exact*; attempts are correlated."""
+    proposed, probability = statistics[0, 3], statistics[0, 6]
+    return abs(probability - exact) < 4 * np.sqrt(exact * (1 - exact) / proposed * 6)
+
+
+def kinetic_temperatures(tables):
+    return [table["kinetic_md"] / (1.5 * N * KELVIN_HARTREE) for table in tables]
+
+
+def ideal_gas(folder, thermostat, program=OURS):
+    """Two temperatures; every attempt is accepted, for nothing hinders it."""
+    write_start(folder, ["He"] * N, np.zeros((N, 3)))
+    motion = thermostatted(1, THERMOSTATS[thermostat])
+    states = [system(motion, kelvin=kelvin) for kelvin in (300, 600)]
+    stride, steps = (10, 4000) if thermostat == "gle" else (1, 1500)
+    return run(folder, states, program, steps=steps, stride=stride)[0]
+
+
+@pytest.mark.parametrize("thermostat", THERMOSTATS)
+def test_ideal_gas(tmp_path, thermostat):
+    tables = ideal_gas(tmp_path, thermostat)
+    for series, kelvin in zip(kinetic_temperatures(tables), (300, 600), strict=True):
+        assert abs(z_score(series, kelvin)) < 3.5
+        assert mean_and_error(series)[1] < 0.04 * kelvin, "the run is long enough"
+
+
+@pytest.mark.peer
+def test_stock_i_pi_with_a_gle_thermostat(tmp_path):
+    """Its files follow replicas; a file of its own says which state each is in."""
+    tables = ideal_gas(tmp_path, "gle", ("i-pi",))
+    rows = np.loadtxt(tmp_path / "simulation.stock")
+    last = np.searchsorted(rows[:, 0] + 1, tables[0]["step"], side="right")
+    state_of_first = np.append(0, rows[:, 1])[last]
+    first, second = kinetic_temperatures(tables)
+    for state, kelvin in ((0, 300), (1, 600)):
+        series = np.where(state_of_first == state, first, second)
+        mean, error = mean_and_error(series)
+        assert (mean - kelvin) / error > 5 and mean > 1.15 * kelvin, (mean, error)
+
+
+@pytest.mark.parametrize("krescale", [True, False])
+def test_harmonic_crystal(tmp_path, krescale):
+    """Three states with a thermostat of their own kind each, not in the order of temperature."""
+    k, kelvin = 0.02, (450, 300, 650)
+    step_fs = 0.1 / np.sqrt(k / (4 * AMU)) * 0.0241888
+    write_start(tmp_path, ["He"] * N, np.zeros((N, 3)))
+    states = [
+        system(thermostatted(step_fs, THERMOSTATS[name]), kelvin=t)
+        for t, name in zip(kelvin, THERMOSTATS, strict=True)
+    ]
+    field = toy(kind="traps", k1=k, k2=k, n1=N)
+    more = f"<krescale> {krescale} </krescale>"
+    tables, statistics = run(tmp_path, states, field=field, steps=2500, more=more)
+    np.testing.assert_allclose(statistics[:, 1], sorted(kelvin))
+    for table, t, series in zip(tables, kelvin, kinetic_temperatures(tables), strict=True):
+        exact = 1.5 * N * KELVIN_HARTREE * t
+        # velocity Verlet itself makes potential energies 1/(1 - (ω dt/2)²) too large
+        assert abs(z_score(table["potential"], exact * 1.0025)) < 3.5
+        assert abs(z_score(series, t)) < 3.5
+        # what is left in the conserved energy is the time step's
+        assert np.ptp(table["conserved"]) < 0.2 * np.ptp(table["potential"])
+    # as many half degrees of freedom as count in the decision
+    half = 1.5 * N if krescale else 3.0 * N
+    assert accepted_as(statistics, 2 * betainc(half, half, 300 / 750))
+
+
+def path_energies(k, kelvin, beads, n, rng):
+    """Of potential and springs, sums over beads, of n independent sets of paths of N atoms."""
+    variances, springs = normal_mode_variances(4.002602, k, kelvin, beads)
+    q2 = rng.normal(size=(n, beads, 3 * N)) ** 2 * variances[:, None]
+    return 0.5 * k * q2.sum(axis=(1, 2)), 0.5 * (springs[:, None] * q2).sum(axis=(1, 2))
+
+
+@pytest.mark.parametrize("frequencies", ["rpmd", "pa-cmd"])
+def test_paths(tmp_path, frequencies):
+    """Four beads: springs differ between the states, and with pa-cmd the masses of the modes."""
+    k, beads, kelvin = 0.03, 4, (150, 200)
+    write_start(tmp_path, ["He"] * N, np.zeros((N, 3)))
+    step_fs = 0.12 / np.sqrt(k / (4 * AMU)) * 0.0241888
+    modes = "<normal_modes> <frequencies style='pa-cmd'> [ 0.004 ] </frequencies> </normal_modes>"
+    states = [
+        system(dynamics(step_fs, 5 * step_fs, thermostat="pile_g"), kelvin=t, beads=beads)
+        for t in kelvin
+    ]
+    if frequencies == "pa-cmd":
+        states = [s.replace("</initialize>", f"</initialize> {modes}") for s in states]
+    field = toy(batch=beads, kind="traps", k1=k, k2=k, n1=N)
+    tables, statistics = run(
+        tmp_path, states, field=field, steps=2500, stride=2, properties=", kinetic_cv"
+    )
+    for table, t in zip(tables, kelvin, strict=True):
+        assert abs(z_score(table["kinetic_cv"] / N, exact_kinetic(4.002602, k, t, beads))) < 3.5
+        assert abs(z_score(table["kinetic_md"], 1.5 * N * beads * KELVIN_HARTREE * t)) < 3.5
+        assert np.ptp(table["conserved"]) < 0.3 * np.ptp(table["kinetic_md"])
+    rng = np.random.default_rng(1)
+    V, spring = np.transpose([path_energies(k, t, beads, 40000, rng) for t in kelvin], (1, 0, 2))
+    kT = KELVIN_HARTREE * np.array(kelvin) * beads
+    stiffer = np.array(kelvin)[:, None] ** -2.0 * np.array(kelvin) ** 2
+    u = [[(V[r] + spring[r] * stiffer[r, s]) / kT[s] for s in (0, 1)] for r in (0, 1)]
+    change = u[0][1] + u[1][0] - u[0][0] - u[1][1]
+    exact = np.exp(np.minimum(0, -change)).mean()
+    assert 0.05 < exact < 0.9 and accepted_as(statistics, exact)
+
+
+def test_volumes_of_an_ideal_gas(tmp_path):
+    """Temperatures and pressures differ: ⟨V⟩ = (N + 1) kT/P, and cells travel."""
+    kelvin, pressure = (300, 360, 420), (1e-6, 1.5e-6, 1.2e-6)
+    barostat = """<barostat mode='isotropic'> <tau units='femtosecond'> 20 </tau>
+      <thermostat mode='langevin'> <tau units='femtosecond'> 20 </tau> </thermostat> </barostat>"""
+    exact = [(N + 1) * KELVIN_HARTREE * t / p for t, p in zip(kelvin, pressure, strict=True)]
+    length_A = np.mean(exact) ** (1 / 3) * 0.529177
+    write_start(tmp_path, ["He"] * N, np.zeros((N, 3)), length_A)
+    states = [
+        system(
+            thermostatted(2, THERMOSTATS["langevin"], "npt", barostat),
+            kelvin=t,
+            ensemble=f"<pressure> {p} </pressure>",
+        )
+        for t, p in zip(kelvin, pressure, strict=True)
+    ]
+    tables, statistics = run(tmp_path, states, steps=2500, stride=3, properties=", volume")
+    np.testing.assert_allclose(statistics[:, 1], kelvin)
+    for table, volume, t in zip(tables, exact, kelvin, strict=True):
+        mean, error = mean_and_error(table["volume"])
+        assert abs(mean - volume) < 3.5 * error and error < 0.1 * volume
+        assert np.ptp(table["conserved"]) < 0.1 * KELVIN_HARTREE * t * N
+    assert (statistics[:2, 5] > 0.3).all()
+
+
+@pytest.mark.parametrize("how", ["weights", "components"])
+def test_springs_of_a_bias(tmp_path, how):
+    """One temperature, two springs: one bias with two weights, or two of them, evaluated anew."""
+    k, kelvin = (0.02, 0.05), 300
+    write_start(tmp_path, ["He"] * N, np.zeros((N, 3)))
+    motion = thermostatted(1, THERMOSTATS["langevin"])
+    fields = [toy("ff", kind="traps", k1=0, k2=0, n1=N)]
+    fields += [toy(f"bias{i}", kind="traps", k1=c, k2=c, n1=N) for i, c in enumerate(k)]
+    if how == "weights":
+        bias = "<bias> <force forcefield='bias0'/> </bias> <bias_weights> [ {} ] </bias_weights>"
+        biases = [bias.format(1.0), bias.format(k[1] / k[0])]
+    else:
+        biases = [f"<bias> <force forcefield='bias{i}'/> </bias>" for i in (0, 1)]
+    states = [system(motion, kelvin=kelvin, ensemble=bias) for bias in biases]
+    tables, statistics = run(
+        tmp_path, states, field="".join(fields), steps=2000, stride=4, properties=", ensemble_bias"
+    )
+    for table, c in zip(tables, k, strict=True):
+        scale = 1 / (1 - c / (4 * AMU) * (1 / 0.0241888) ** 2 / 4)
+        exact = 1.5 * N * KELVIN_HARTREE * kelvin * scale
+        assert abs(z_score(table["ensemble_bias"], exact)) < 3.5
+        assert np.ptp(table["conserved"]) < 0.2 * np.ptp(table["ensemble_bias"])
+    # half degrees of freedom of springs as for temperatures in the ratio of the springs
+    assert accepted_as(statistics, 2 * betainc(1.5 * N, 1.5 * N, k[0] / sum(k)))
