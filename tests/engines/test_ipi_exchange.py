@@ -9,6 +9,8 @@ from ase.build import bulk
 from ase.io import read, write
 
 from ipi_tools import (
+    INPUTS,
+    PES,
     argon,
     direct,
     read_members,
@@ -301,3 +303,27 @@ def test_refusals(folder, systems, words):
 def test_check_says_what_is_there(folder):
     (folder / "input.xml").write_text(toy_input(remd() + states(dynamics(2, 20))))
     assert "replica exchange between 3 states" in str(check_input("input.xml"))
+
+
+def test_input_to_copy(folder, alloy_file):
+    """inputs/ipi/remd.xml with a toy alloy, by `quorum i-pi` and by plain i-PI."""
+    shutil.copy(alloy_file, folder / "model.pt")
+    atoms = bulk("Cu", "sc", a=2.6).repeat(2)
+    atoms.symbols[1::2] = "Ni"
+    write(folder / "start.xyz", atoms)
+    text = (INPUTS / "remd.xml").read_text()
+    for old, new in [
+        ("model: nbmotaw", "model: model.pt"),
+        ("<total_steps> 10000", "<total_steps> 20"),
+        ("[ Nb, Mo, Ta, W ]", "[ Cu, Ni ]"),
+        ("<pes_path>quorum_ipi_pes.py", f"<pes_path>{PES}"),
+    ]:
+        assert text.count(old) == 1
+        text = text.replace(old, new)
+    run_input(folder, text, OURS)
+    table = np.loadtxt(folder / "simulation.remd_statistics")
+    assert table[:, 3].tolist() == [2, 2, 2, 2, 2, 0]
+    ratios = table[1:, 1] / table[:-1, 1]
+    np.testing.assert_allclose(ratios, 2**0.2, rtol=1e-3)
+    assert len(np.loadtxt(folder / "T689_simulation.swaps")) == 3
+    run_input(folder, text.replace("<total_steps> 20", "<total_steps> 3"), ("i-pi",))

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from ipi.engine.forces import ForceComponent
 from ipi.utils.depend import dstrip
+from ipi.utils.units import Constants
 
 from ..sampling.exchange import Attempt, Exchange, Mixing, velocity_factor
 from .ipi_exchange_energies import Energies, Signature, barostat, launch
@@ -82,22 +83,22 @@ class ExchangeStep:
         if self._stride <= 0 or (now + 1) // self._stride == now // self._stride:
             return
         holders = self.exchange.permutation  # replica in each state
-        energies = self._energies.matrix(self.exchange.wanted()[holders])
+        energies = self._energies.matrix(lambda: self.exchange.wanted()[holders])
+        kelvin = np.array([system.ensemble.temp for system in self.systems])
         u = np.empty((len(holders), len(holders)))
-        u[holders] = energies / self._energies.kT()
+        u[holders] = energies / (Constants.kb * self.systems[0].beads.nbeads * kelvin)
         attempt = self.exchange.attempt(u)
         # the state in which the configuration was that a state has now
         source = np.argsort(holders)[attempt.permutation]
-        self._move(source, energies)
+        self._move(source, energies, kelvin)
         self.mixing.add(attempt.permutation)
         self._report(now + 1, attempt)
 
-    def _move(self, source: np.ndarray, energies: np.ndarray) -> None:
+    def _move(self, source: np.ndarray, energies: np.ndarray, kelvin: np.ndarray) -> None:
         systems = self.systems
         moved = np.flatnonzero(source != np.arange(len(source))).tolist()
         before = {state: self._conserved(state) for state in moved}
         configurations = {state: self._configuration(state) for state in moved}
-        kelvin = np.array([system.ensemble.temp for system in systems])
         factors = velocity_factor(kelvin[source], kelvin).tolist()
         for state in moved:
             factor = factors[state] if self._rescale else None

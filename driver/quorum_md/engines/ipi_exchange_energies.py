@@ -6,7 +6,7 @@ weights of the same components, nothing is evaluated; where they have other comp
 their forces are evaluated for the pairs that an attempt may exchange.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,7 +16,6 @@ from ipi.engine.cell import Cell
 from ipi.engine.forces import ForceComponent
 from ipi.engine.motion import Dynamics
 from ipi.utils.depend import dstrip
-from ipi.utils.units import Constants
 
 from .ipi_takeover import flatten
 
@@ -67,13 +66,7 @@ class Energies:
         ]
         self._copies: dict[int, tuple[Any, Any, list[Any]]] = {}
 
-    def kT(self) -> np.ndarray:
-        """(S,) P kT of the states, Hartree."""
-        kelvin = np.array([system.ensemble.temp for system in self._systems])
-        result: np.ndarray = Constants.kb * self._beads * kelvin
-        return result
-
-    def matrix(self, wanted: np.ndarray) -> np.ndarray:
+    def matrix(self, wanted: Callable[[], np.ndarray]) -> np.ndarray:
         """(S, S); entries that are not *wanted* (S, S) and would have to be evaluated are inf."""
         energies = self._potentials(wanted)
         if self._beads > 1:
@@ -82,9 +75,9 @@ class Energies:
             energies = energies + self._enthalpies()
         if self._momenta:
             energies = energies + self._kinetic()
-        return np.broadcast_to(energies, wanted.shape)
+        return np.broadcast_to(energies, (len(self._systems),) * 2)
 
-    def _potentials(self, wanted: np.ndarray) -> np.ndarray:
+    def _potentials(self, wanted: Callable[[], np.ndarray]) -> np.ndarray:
         n = len(self._systems)
         factors = [
             [float(c.weight) * count for c, count in zip(components, counts, strict=True)]
@@ -99,7 +92,8 @@ class Energies:
                 energies[holder, state] = own[holder]
             elif self._signatures[holder] == self._signatures[state]:
                 energies[holder, state] = _sum(self._components[holder], factors[state])
-        self._evaluate(energies, wanted, factors)
+        if not self._same:
+            self._evaluate(energies, wanted(), factors)
         return energies
 
     def _evaluate(
