@@ -40,10 +40,11 @@ def test_good_input(folder, capfd):
     assert "force field ff: model.pt, 5 members, 32 atoms" in capfd.readouterr().out
 
 
-# swaps need two elements: test_ipi_swaps.py
-@pytest.mark.parametrize(
-    "path", sorted(set(INPUTS.glob("*.xml")) - {INPUTS / "swaps.xml"}), ids=lambda p: p.name
-)
+# swaps need two elements: test_ipi_swaps.py, test_ipi_exchange.py
+SWAPPING = {INPUTS / "swaps.xml", INPUTS / "remd.xml"}
+
+
+@pytest.mark.parametrize("path", sorted(set(INPUTS.glob("*.xml")) - SWAPPING), ids=lambda p: p.name)
 def test_inputs_to_copy(folder, path):
     text = path.read_text().replace("model: nbmotaw", "model: model.pt")
     (folder / "input.xml").write_text(text)

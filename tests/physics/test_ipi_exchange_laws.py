@@ -6,7 +6,7 @@ from scipy.special import betainc
 from test_ipi_swap_laws import AMU, KELVIN_HARTREE, exact_kinetic, normal_mode_variances
 
 from ipi_tools import mean_and_error, read_properties, run_input, simulation, z_score
-from swap_tools import GLE, OURS, dynamics, remd, system, thermostatted, toy, write_start
+from swap_tools import GLE, OURS, dynamics, remd, swaps, system, thermostatted, toy, write_start
 
 N = 8
 THERMOSTATS = {
@@ -168,27 +168,50 @@ def test_volumes_of_an_ideal_gas(tmp_path):
     assert (statistics[:2, 5] > 0.3).all()
 
 
-@pytest.mark.parametrize("how", ["weights", "components"])
-def test_springs_of_a_bias(tmp_path, how):
-    """One temperature, two springs: one bias with two weights, or two of them, evaluated anew."""
+@pytest.mark.parametrize("how", ["weights", "biases", "forces"])
+def test_two_springs(tmp_path, how):
+    """One temperature: a bias with two weights, two biases, two force fields, evaluated anew."""
     k, kelvin = (0.02, 0.05), 300
     write_start(tmp_path, ["He"] * N, np.zeros((N, 3)))
     motion = thermostatted(1, THERMOSTATS["langevin"])
     fields = [toy("ff", kind="traps", k1=0, k2=0, n1=N)]
-    fields += [toy(f"bias{i}", kind="traps", k1=c, k2=c, n1=N) for i, c in enumerate(k)]
+    fields += [toy(f"field{i}", kind="traps", k1=c, k2=c, n1=N) for i, c in enumerate(k)]
+    biases = [f"<bias> <force forcefield='field{i}'/> </bias>" for i in (0, 1)]
     if how == "weights":
-        bias = "<bias> <force forcefield='bias0'/> </bias> <bias_weights> [ {} ] </bias_weights>"
-        biases = [bias.format(1.0), bias.format(k[1] / k[0])]
+        weight = "<bias_weights> [ {} ] </bias_weights>"
+        biases = [biases[0] + weight.format(1.0), biases[0] + weight.format(k[1] / k[0])]
+    if how == "forces":
+        state = system(motion, kelvin=kelvin)
+        states = [state.replace("forcefield='ff'", f"forcefield='field{i}'") for i in (0, 1)]
     else:
-        biases = [f"<bias> <force forcefield='bias{i}'/> </bias>" for i in (0, 1)]
-    states = [system(motion, kelvin=kelvin, ensemble=bias) for bias in biases]
+        states = [system(motion, kelvin=kelvin, ensemble=bias) for bias in biases]
+    name = "potential" if how == "forces" else "ensemble_bias"
     tables, statistics = run(
         tmp_path, states, field="".join(fields), steps=2000, stride=4, properties=", ensemble_bias"
     )
     for table, c in zip(tables, k, strict=True):
         scale = 1 / (1 - c / (4 * AMU) * (1 / 0.0241888) ** 2 / 4)
         exact = 1.5 * N * KELVIN_HARTREE * kelvin * scale
-        assert abs(z_score(table["ensemble_bias"], exact)) < 3.5
-        assert np.ptp(table["conserved"]) < 0.2 * np.ptp(table["ensemble_bias"])
+        assert abs(z_score(table[name], exact)) < 3.5
+        assert np.ptp(table["conserved"]) < 0.2 * np.ptp(table[name])
     # half degrees of freedom of springs as for temperatures in the ratio of the springs
     assert accepted_as(statistics, 2 * betainc(1.5 * N, 1.5 * N, k[0] / sum(k)))
+
+
+def test_swaps_and_exchanges_together(tmp_path):
+    """A site that costs 3 kT at the lowest temperature: each state has the occupancy of its own."""
+    write_start(tmp_path, ["Nb", "Mo"], [(-1.0, 0.0, 0.0), (1.0, 0.0, 0.0)])
+    kelvin, height = (300, 450, 900), float(3 * KELVIN_HARTREE * 300)
+    states = [system(swaps(["Nb", "Mo"], 1), kelvin=t) for t in kelvin]
+    tables, statistics = run(
+        tmp_path,
+        states,
+        field=toy(kind="site", height=height),
+        steps=1500,
+        properties=", atom_x(0)",
+    )
+    for table, t in zip(tables, kelvin, strict=True):
+        x = np.exp(-height / (KELVIN_HARTREE * t))
+        assert abs(z_score(table["atom_x(0)"] < 0, x / (1 + x))) < 3.5
+        assert np.ptp(table["conserved"]) < 1e-9
+    assert (statistics[:2, 5] > 0.5).all() and (statistics[:2, 5] < 0.99).all()

@@ -1,9 +1,9 @@
 """How probable the configuration of one of i-PI's systems is in the states of the others.
 
 i-PI's law of a state, for P beads: exp(−(ΣV + Σbias + springs + enthalpy of the cell)/(P kT)),
-sums over beads; springs stiffen with the temperature. Where states differ in the
-weights of the same components, nothing is evaluated; where they have other components, copies of
-their forces are evaluated for the pairs that an attempt may exchange.
+sums over beads; springs stiffen with the temperature. Where states differ in the weights of the
+same components, nothing is evaluated; where they have other components, copies of their forces are
+evaluated for the pairs that an attempt may exchange.
 """
 
 from collections.abc import Callable, Iterable
@@ -19,8 +19,7 @@ from ipi.utils.depend import dstrip
 
 from .ipi_takeover import flatten
 
-CONSTANT_PRESSURE = ("npt",)
-CONSTANT_STRESS = ("nst",)
+CELL_MOVES = ("npt", "nst")  # at constant pressure, at constant stress
 
 
 class Signature(NamedTuple):
@@ -41,7 +40,7 @@ class Signature(NamedTuple):
 def barostat(system: Any) -> Any:
     """The barostat that moves the cell of *system*, or None."""
     for motion in flatten(system.motion):
-        if type(motion) is Dynamics and motion.enstype in CONSTANT_PRESSURE + CONSTANT_STRESS:
+        if type(motion) is Dynamics and motion.enstype in CELL_MOVES:
             return motion.barostat
     return None
 
