@@ -145,6 +145,27 @@ def test_threads_schemes_and_strides(folder):
     assert '<?quorum-remd scheme="all_pairs"' in (folder / "RESTART").read_text()
 
 
+def test_batches_and_force_fields_of_each_state(folder):
+    """Attempts fill no batch of three: what they evaluate is not waited for, and is the same."""
+    both = "<force forcefield='ff'/> <force forcefield='field{}'/>"
+    systems = remd()
+    for i, kelvin in enumerate(KELVIN):
+        one = system(dynamics(2, 20), kelvin=kelvin, prefix=f"T{kelvin}")
+        systems += one.replace("<force forcefield='ff'/>", both.format(i))
+    fields = "".join(toy(f"field{i}", kind="traps", k1=0.01 * i, k2=0, n1=2) for i in range(3))
+    tables = []
+    for batch in (1, 3):
+        text = toy_input(systems, steps=30, attributes="threading='true'")
+        shared = toy("ff", batch, kind="traps", k1=0.01, k2=0.01, n1=2)
+        start, end = text.index("<ffdirect"), text.index("</ffdirect>") + len("</ffdirect>")
+        run_input(folder, text[:start] + shared + fields + text[end:], OURS)
+        tables.append([np.loadtxt(folder / f"T{t}_simulation.out") for t in KELVIN])
+    np.testing.assert_allclose(*tables, rtol=1e-10)
+    assert len(np.unique(permutations(folder, 30), axis=0)) > 2
+    statistics = np.loadtxt(folder / "simulation.remd_statistics")
+    assert 0 < statistics[:2, 4].sum() < statistics[:2, 3].sum()
+
+
 @pytest.fixture
 def argon_folder(folder, lj_file):
     shutil.copy(lj_file, folder / "model.pt")
