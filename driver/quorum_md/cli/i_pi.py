@@ -18,7 +18,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "member_forces, member_virials, pbc.\n"
         "<motion mode='atomswap'> is taken over: local energies, bias and springs in the\n"
         "acceptance, trials counted in PREFIX.swaps, the chain in RESTART. Anywhere in the input:\n"
-        '  <?quorum-swaps stride="10" neighbors_A="3.0" filename="swaps" energies="full"?>'
+        '  <?quorum-swaps stride="10" neighbors_A="3.0" filename="swaps" energies="full"?>\n'
+        "<smotion mode='remd'> is taken over: files belong to states, any thermostat, one call of\n"
+        "the model for all replicas, PREFIX.remd and PREFIX.remd_statistics:\n"
+        '  <?quorum-remd scheme="neighbors" per_attempt="1" stride="100" filename="remd"?>'
     )
     parser.add_argument("input", nargs="?", help="i-PI input, XML or JSON")
     parser.add_argument(
