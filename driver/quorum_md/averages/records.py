@@ -8,6 +8,7 @@
         member_energies    (n, K), attribute unit = "eV"
         driving_energy     (n,), unit = "eV": of the potential that drove the run
         columns/NAME       (n,) or (n, m), attribute unit; all else that was recorded
+    /exchange              of replica exchange (`exchange_records`): run s is that of state s
 
 The reference potential is part of the record, so that averages need not ask for it.
 """
@@ -15,7 +16,7 @@ The reference potential is part of the record, so that averages need not ask for
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,17 +36,20 @@ VERSION = 1
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 
 
-def write_records(path: PathLike, runs: Sequence[Run]) -> None:
+def write_records(
+    path: PathLike, runs: Sequence[Run], more: Callable[[h5py.File], None] | None = None
+) -> None:
     """Write runs as they are (frames left out are not there), all or nothing.
 
     Args:
         path: replaced if it exists.
         runs: not pooled ones, whose weights are no property of a frame.
+        more: adds groups of its own, which `read_records` passes over.
 
     Raises:
         QuorumError: h5py is missing, the file cannot be written, weighted frames.
     """
-    h5 = _h5py()
+    h5 = h5py_module()
     for run in runs:
         if run.weights is not None:
             raise QuorumError(
@@ -59,6 +63,8 @@ def write_records(path: PathLike, runs: Sequence[Run]) -> None:
             file.attrs["format"], file.attrs["version"] = FORMAT, VERSION
             for number, run in enumerate(runs):
                 _write(file.create_group(f"runs/{number}"), run)
+            if more is not None:
+                more(file)
         with open(part, "rb") as written:
             os.fsync(written.fileno())
         part.replace(target)
@@ -79,7 +85,7 @@ def read_records(path: PathLike, *, discard: str | float = 0) -> list[Run]:
     Raises:
         QuorumError: no such file, not a record of this version, lengths that do not agree.
     """
-    h5 = _h5py()
+    h5 = h5py_module()
     try:
         with h5.File(path, "r") as file:
             if file.attrs.get("format") != FORMAT:
@@ -121,15 +127,16 @@ def _write(group: h5py.Group, run: Run) -> None:
     group.attrs["volume_column"] = run.words.volume
     for name in ("no_observable", "momenta", "forces", "energies"):
         group.attrs[name] = list(getattr(run.words, name))
-    _dataset(group, "step", run.steps, "")
-    _dataset(group, "member_energies", run.energies_eV, "eV")
-    _dataset(group, "driving_energy", reference_energies(run.energies_eV, run.reference), "eV")
+    write_dataset(group, "step", run.steps, "")
+    write_dataset(group, "member_energies", run.energies_eV, "eV")
+    write_dataset(group, "driving_energy", reference_energies(run.energies_eV, run.reference), "eV")
     for column in run.table.columns:
         if "/" not in column.name:
-            _dataset(group, f"columns/{column.name}", column.values[run.rows], column.unit)
+            write_dataset(group, f"columns/{column.name}", column.values[run.rows], column.unit)
 
 
-def _dataset(group: h5py.Group, name: str, values: NDArray[Any], unit: str) -> None:
+def write_dataset(group: h5py.Group, name: str, values: NDArray[Any], unit: str) -> None:
+    """Compressed, with its unit."""
     created = group.create_dataset(
         name, data=values, compression="gzip", compression_opts=1, shuffle=True
     )
@@ -198,7 +205,8 @@ def _same(one: Array, other: Array) -> bool:
     return bool(np.abs(one - other).max() <= 1e-12 * np.abs(other).max())
 
 
-def _h5py() -> Any:
+def h5py_module() -> Any:
+    """Imported when it is needed; raises `QuorumError` where it is missing."""
     try:
         import h5py
     except ImportError as error:

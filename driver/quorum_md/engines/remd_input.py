@@ -1,0 +1,226 @@
+"""``run.toml``: replica exchange with LAMMPS replicas, as `quorum remd` reads it.
+
+    [states]
+    temperatures_K = [600, 660, 726, 800]
+    pressure_GPa = 0.0              # leave out at constant volume
+
+    [lammps]
+    structure = "in.structure"      # units, box, atoms, masses, velocities
+    script = "in.run"               # pair style, fixes, computes; no run command
+    elements = ["Nb", "Mo", "Ta", "W"]
+
+    [exchange]
+    attempts = 10000
+    steps = 100
+    seed = 4711
+
+Relative paths are those of the folder of run.toml.
+"""
+
+import os
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import QuorumError
+from ..sampling.exchange.decisions import SCHEMES
+from ..sampling.exchange.states import State
+from ..toml_input import nearest, read_toml
+
+# what every script may use; [lammps] variables add to them
+VARIABLES = ("temperature", "pressure", "replica", "seed", "replicas")
+_TIME = re.compile(r"(?:(\d+)-)?(\d+):(\d\d):(\d\d)$")
+
+
+@dataclass(frozen=True)
+class States:
+    """Thermodynamic states, from the first to the last of the ladder."""
+
+    temperatures_K: tuple[float, ...]
+    pressure_GPa: float | tuple[float, ...] | None = None  # None: constant volume
+
+    def __post_init__(self) -> None:
+        kelvin = np.array(self.temperatures_K)
+        if len(kelvin) < 2:
+            raise QuorumError(
+                f"temperatures_K: got {len(kelvin)}, expected two or more states to exchange"
+            )
+        if not (np.isfinite(kelvin) & (kelvin > 0)).all():
+            raise QuorumError(f"temperatures_K: got {list(kelvin)}, expected positive numbers of K")
+        if isinstance(self.pressure_GPa, tuple) and len(self.pressure_GPa) != len(kelvin):
+            raise QuorumError(
+                f"pressure_GPa: got {len(self.pressure_GPa)} for {len(kelvin)} temperatures_K, "
+                "expected one number for all, or one for each"
+            )
+        pressures = [p for p in self.pressures_GPa if p is not None]
+        if not np.isfinite(pressures).all():
+            raise QuorumError(f"pressure_GPa: got {pressures}, expected finite numbers of GPa")
+
+    @property
+    def states(self) -> tuple[State, ...]:
+        """As decisions know them."""
+        return tuple(map(State, self.temperatures_K, self.pressures_GPa))
+
+    @property
+    def pressures_GPa(self) -> tuple[float | None, ...]:
+        """One for each state."""
+        if isinstance(self.pressure_GPa, tuple):
+            return self.pressure_GPa
+        return (self.pressure_GPa,) * len(self.temperatures_K)
+
+
+@dataclass(frozen=True)
+class Lammps:
+    """What each LAMMPS runs."""
+
+    structure: str
+    script: str
+    elements: tuple[str, ...]  # of the atom types, in order
+    ranks_per_replica: int = 1
+    variables: dict[str, float | str] = field(default_factory=dict)
+    arguments: tuple[str, ...] = ()  # of LAMMPS's command line, ["-sf", "gpu"]
+    members: str = ""  # vector of member energies; found by itself with pair_style quorum
+
+    def __post_init__(self) -> None:
+        _at_least("ranks_per_replica", self.ranks_per_replica, 1)
+        for name in self.variables:
+            if name in VARIABLES:
+                raise QuorumError(
+                    f"variables: {name} is set for every state by quorum remd; leave it out"
+                )
+            if not re.fullmatch(r"\w+", name):
+                raise QuorumError(
+                    f"variables: {name}: LAMMPS has names of letters, digits and _ only"
+                )
+
+
+@dataclass(frozen=True)
+class Exchanges:
+    """How often, and in what way."""
+
+    attempts: int  # of the whole run, restarts included
+    steps: int  # of dynamics before each
+    seed: int
+    scheme: str = "neighbors"
+    per_attempt: int = 1
+
+    def __post_init__(self) -> None:
+        for name in ("attempts", "steps", "per_attempt"):
+            _at_least(name, getattr(self, name), 1)
+        _at_least("seed", self.seed, 0)
+        if self.scheme not in SCHEMES:
+            raise QuorumError(f'scheme: got "{self.scheme}"; {nearest(self.scheme, SCHEMES)}')
+
+
+@dataclass(frozen=True)
+class Output:
+    """What is written, and where."""
+
+    folder: str = "remd"
+    trajectory: int = 0  # attempts between frames of a state; 0: no trajectory
+    columns: tuple[str, ...] = ()  # further quantities, as in thermo_style: "press", "c_msd[4]"
+
+    def __post_init__(self) -> None:
+        _at_least("trajectory", self.trajectory, 0)
+        for name in self.columns:
+            if len(name.split()) != 1 or "/" in name:
+                raise QuorumError(f'columns: got "{name}", expected one word of thermo_style')
+
+
+@dataclass(frozen=True)
+class Checkpoints:
+    """When the run can be continued."""
+
+    every: int = 100  # attempts
+    time_limit: str = ""  # of the job, "23:50:00" or "1-12:00:00"
+    keep: int = 2
+
+    def __post_init__(self) -> None:
+        _at_least("every", self.every, 1)
+        _at_least("keep", self.keep, 1)
+        if self.time_limit and _TIME.match(self.time_limit) is None:
+            raise QuorumError(
+                f'time_limit: got "{self.time_limit}", expected "HH:MM:SS" or "D-HH:MM:SS"'
+            )
+
+    @property
+    def time_limit_s(self) -> float:
+        """Infinite if there is none."""
+        if not self.time_limit:
+            return np.inf
+        match = _TIME.match(self.time_limit)
+        assert match is not None
+        days, hours, minutes, seconds = (int(one or 0) for one in match.groups())
+        return float(((24 * days + hours) * 60 + minutes) * 60 + seconds)
+
+
+@dataclass(frozen=True)
+class RemdInput:
+    """All of run.toml."""
+
+    states: States
+    lammps: Lammps
+    exchange: Exchanges
+    output: Output = field(default_factory=Output)
+    checkpoint: Checkpoints = field(default_factory=Checkpoints)
+
+
+@dataclass(frozen=True)
+class RemdFile:
+    """A run.toml that was read, and where it is."""
+
+    path: str
+    settings: RemdInput
+
+    def place(self, name: str) -> Path:
+        """A path that run.toml names."""
+        return Path(os.path.abspath(self.path)).parent / name
+
+    @property
+    def folder(self) -> Path:
+        """Of the output."""
+        return self.place(self.settings.output.folder)
+
+
+def read_remd(path: str) -> RemdFile:
+    """Read and check run.toml, and that the files it names are there.
+
+    Raises:
+        QuorumError: as `read_toml`; no such script; a variable of ours that no script uses.
+    """
+    file = RemdFile(path, read_toml(path, RemdInput))
+    lammps = file.settings.lammps
+    text = ""
+    for key in ("structure", "script"):
+        name = getattr(lammps, key)
+        try:
+            text += file.place(name).read_text(encoding="utf-8", errors="replace")
+        except OSError as error:
+            raise QuorumError(
+                f"{path}: [lammps]: {key}: {name} cannot be read ({error.strerror}); give the path "
+                f"of a LAMMPS script, relative to {path}"
+            ) from error
+    if "include" in text:  # what others use is not known
+        return file
+    if not _uses(text, "temperature"):
+        raise QuorumError(
+            f"{path}: [lammps]: script: {lammps.script} does not use ${{temperature}}, so all "
+            "states would run at one temperature; write it where the thermostat has its own"
+        )
+    if file.settings.states.pressure_GPa is not None and not _uses(text, "pressure"):
+        raise QuorumError(
+            f"{path}: [states]: pressure_GPa: {lammps.script} does not use ${{pressure}}; write it "
+            "where the barostat has its own, or leave out pressure_GPa at constant volume"
+        )
+    return file
+
+
+def _uses(text: str, variable: str) -> bool:
+    return re.search(rf"\$\{{{variable}\}}|\bv_{variable}\b", text) is not None
+
+
+def _at_least(name: str, value: int, least: int) -> None:
+    if value < least:
+        raise QuorumError(f"{name}: got {value}, expected a whole number of at least {least}")

@@ -1,0 +1,328 @@
+"""``mpiexec -n N quorum remd run.toml``: dynamics, exchange, records, checkpoints.
+
+Every attempt: all states move; their energies go to rank 0, which decides; configurations travel;
+the attempt is written. Decisions depend on the seed, the number of the attempt and the energies, so
+that any number of ranks takes the same ones for the same energies.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import QuorumError, warn
+from ..sampling.exchange import Exchange, Mixing, reduced_energies
+from ..sampling.journal import Header, Journal
+from .lammps_replica import Facts, Sample
+from .remd_checkpoint import Checkpoints
+from .remd_ensemble import Ensemble
+from .remd_input import RemdFile
+from .remd_layout import choose_gpu, oversubscription
+from .remd_output import (
+    PATHS_HEAD,
+    PATHS_NAME,
+    Growing,
+    frame,
+    path_rows,
+    table_head,
+    table_name,
+    table_rows,
+    trajectory_name,
+)
+
+STOPPED = 3  # exit code of a run that left a checkpoint before its last attempt
+_SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
+
+
+@dataclass
+class Progress:
+    """What `run` tells the caller at every checkpoint, on rank 0."""
+
+    folder: Path
+    attempts: int
+    last: bool  # the run ends here, for whatever reason
+
+
+def run(
+    file: RemdFile,
+    world: Any,
+    *,
+    resume: bool,
+    report: Callable[[Progress], None] = lambda _: None,
+    began: float | None = None,
+) -> int:
+    """Run all attempts, or those that are left.
+
+    Args:
+        world: mpi4py communicator.
+        resume: from the newest checkpoint of the output folder.
+        report: called on rank 0 after every checkpoint.
+        began: of the job, by time.monotonic; now by default.
+
+    Returns:
+        0 if the last attempt is done, `STOPPED` if a signal or the time limit came first.
+
+    Raises:
+        QuorumError: on one rank or several; the caller must end the others (MPI_Abort).
+    """
+    began = time.monotonic() if began is None else began
+    choose_gpu(world)
+    problem = oversubscription(world)
+    if problem and world.rank == 0:
+        warn(problem)
+    return _Run(file, world, began, report).go(resume)
+
+
+class _Run:
+    def __init__(
+        self, file: RemdFile, world: Any, began: float, report: Callable[[Progress], None]
+    ) -> None:
+        self.file, self.began, self.report = file, began, report
+        self.settings = file.settings
+        self.states = self.settings.states.states
+        n = len(self.states)
+        self.ensemble = Ensemble(file, world)
+        self.world = world
+        self.folder = file.folder
+        exchange = self.settings.exchange
+        self.exchange = Exchange(n, exchange.seed, exchange.scheme, exchange.per_attempt)
+        self.mixing = Mixing(n)
+        self.checkpoints = Checkpoints(self.folder / "checkpoints", self.settings.checkpoint.keep)
+        self.growing = Growing(self.folder)
+        self.journal: Journal | None = None
+        self.attempt = 0
+        self._told = 0  # rows of the journal that are in the tables
+        self._signal = 0
+        self._slowest_s = self._slowest_checkpoint_s = 0.0
+
+    # --- the run ------------------------------------------------------------------------------
+
+    def go(self, resume: bool) -> int:
+        sizes: dict[str, int] = {}
+        if resume:
+            sizes = self._find()
+            if self.attempt >= self.settings.exchange.attempts:
+                return 0
+        else:
+            self._make_folder()
+            self.ensemble.begin(self.checkpoints.part(0))
+            self.mixing.add(self.exchange.permutation)
+            self._finish(0, {}, False)
+        facts = self._build()
+        self._open_files(facts, sizes)
+        before = {number: signal.signal(number, self._hear) for number in _SIGNALS}
+        try:
+            return self._loop()
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+            self.ensemble.close()
+            if self.journal is not None:
+                self.journal.close()
+
+    def _loop(self) -> int:
+        last = self.settings.exchange.attempts
+        every = self.settings.checkpoint.every
+        while self.attempt < last:
+            start = time.monotonic()
+            self._one()
+            done = self.attempt
+            stop = self._must_stop(time.monotonic() - start)
+            if done % every == 0 or done == last or stop:
+                start = time.monotonic()
+                self._checkpoint(last=done == last or stop)
+                if done == last or stop:
+                    break
+                self._build()
+                self._slowest_checkpoint_s = max(
+                    self._slowest_checkpoint_s, time.monotonic() - start
+                )
+        return 0 if self.attempt >= last else STOPPED
+
+    def _one(self) -> None:
+        """One attempt."""
+        samples = self.ensemble.advance(self.settings.exchange.steps)
+        self.attempt += 1
+        every = self.settings.output.trajectory
+        if every and self.attempt % every == 0:
+            self._write_frames(samples)
+        self.ensemble.exchange(self._decide(samples), samples)
+
+    def _decide(self, samples: list[Sample]) -> npt.NDArray[np.int64]:
+        """(S,) state from which each state's configuration comes, on all ranks."""
+        sources = np.arange(len(self.states))
+        if self.journal is not None:  # rank 0
+            row = self.journal.row()
+            before = self.exchange.permutation.copy()
+            place = np.argsort(before)  # state of each replica
+            energies = np.array([one.energy_eV for one in samples])
+            volumes = np.array([one.volume_A3 for one in samples])
+            u = reduced_energies(energies[place], self.states, volumes[place])
+            after = self.exchange.attempt(u, self.attempt - 1).permutation
+            self.mixing.add(after)
+            sources = place[after]
+            row["attempt"], row["step"] = self.attempt, samples[0].step
+            row["replicas"], row["after"] = before, after
+            row["energy_eV"], row["volume_A3"] = energies, volumes
+            row["kinetic_K"] = [one.kinetic_K for one in samples]
+            row["members_eV"] = [one.members_eV for one in samples]
+            row["columns"] = [one.columns for one in samples]
+            self.journal.append(row)
+        self.world.Bcast(sources)
+        return sources
+
+    # --- begin, build, checkpoint -------------------------------------------------------------
+
+    def _make_folder(self) -> None:
+        if self.world.rank == 0:
+            # a start that failed before the first attempt is no run
+            if any(self.checkpoints.found()):
+                raise QuorumError(
+                    f"{self.folder}: has a run already; continue it with --resume, or give another "
+                    f"[output] folder in {self.file.path}"
+                )
+            for name in ("logs", "tables", "trajectories", "checkpoints"):
+                try:
+                    (self.folder / name).mkdir(parents=True, exist_ok=True)
+                except OSError as error:
+                    raise QuorumError(
+                        f"{self.folder / name}: cannot be made ({error.strerror}); give an [output]"
+                        f" folder that you may write to in {self.file.path}"
+                    ) from error
+            self.checkpoints.begin(0)
+        self.world.Barrier()
+
+    def _find(self) -> dict[str, int]:
+        """Go on where the newest checkpoint is; sizes of the files at that time."""
+        content = self.world.bcast(self.checkpoints.read() if self.world.rank == 0 else None)
+        if len(content["exchange"]["permutation"]) != len(self.states):
+            raise QuorumError(
+                f"{self.file.path}: [states]: temperatures_K: got {len(self.states)}, but the "
+                f"checkpoint has {len(content['exchange']['permutation'])} states; change it back, "
+                "or start anew in another folder"
+            )
+        self.attempt = int(content["attempt"])
+        self.exchange.restore(content["exchange"])
+        self.mixing.restore(content["mixing"])
+        return dict(content["sizes"])
+
+    def _build(self) -> Facts:
+        return self.ensemble.build(self.checkpoints.place(self.attempt), self.attempt)
+
+    def _open_files(self, facts: Facts, sizes: dict[str, int]) -> None:
+        layout = self.ensemble.layout
+        if layout.is_root and self.settings.output.trajectory:
+            for s in layout.own:
+                name = trajectory_name(s)
+                self.growing.begin(name, sizes.get(name, 0))
+        if self.world.rank != 0:
+            return
+        exchange, states = self.settings.exchange, self.settings.states
+        header = Header(
+            states.temperatures_K,
+            states.pressures_GPa,
+            facts.n_members,
+            self.settings.output.columns,
+            exchange.steps,
+            facts.timestep_fs,
+            exchange.seed,
+            exchange.scheme,
+            exchange.per_attempt,
+            "mean" if facts.n_members else "LAMMPS",
+        )
+        self.journal = Journal(self.folder, header)
+        if self.attempt:
+            self.journal.resume(self.attempt)
+        else:
+            self.journal.begin()
+        self._told = self.attempt
+        self.growing.begin(PATHS_NAME, sizes.get(PATHS_NAME, 0), PATHS_HEAD)
+        for s in range(len(self.states)):
+            name = table_name(s)
+            self.growing.begin(name, sizes.get(name, 0), table_head(header, s))
+
+    def _checkpoint(self, last: bool) -> None:
+        if self.world.rank == 0:
+            self.checkpoints.begin(self.attempt)
+        self.world.Barrier()
+        self.ensemble.save(self.checkpoints.part(self.attempt))
+        if self.world.rank == 0:
+            self._write_tables()
+        parts = self.world.gather(self.growing.sizes())
+        sizes = {k: v for part in parts or [] for k, v in part.items()}
+        self._finish(self.attempt, sizes, last)
+
+    def _finish(self, attempt: int, sizes: dict[str, int], last: bool) -> None:
+        self.world.Barrier()  # all files are there
+        if self.world.rank == 0:
+            self.checkpoints.finish(
+                attempt,
+                {
+                    "exchange": self.exchange.state(),
+                    "mixing": self.mixing.state(),
+                    "sizes": sizes,
+                    "ranks": self.world.size,
+                },
+            )
+            if attempt:
+                self.report(Progress(self.folder, attempt, last))
+        self.world.Barrier()
+
+    # --- files --------------------------------------------------------------------------------
+
+    def _write_frames(self, samples: list[Sample]) -> None:
+        replicas = self.world.bcast(self.exchange.permutation)
+        elements = self.settings.lammps.elements
+        for s, one in self.ensemble.configurations().items():
+            if self.ensemble.layout.is_root:
+                about = {"attempt": self.attempt, "state": s, "replica": replicas[s]}
+                text = frame(one, samples[s], elements, about)
+                self.growing.append(trajectory_name(s), text)
+
+    def _write_tables(self) -> None:
+        assert self.journal is not None
+        self.journal.sync()
+        rows = self.journal.rows(self._told)
+        self._told = self.journal.n_rows
+        self.growing.append(PATHS_NAME, path_rows(rows))
+        for s in range(len(self.states)):
+            self.growing.append(table_name(s), table_rows(rows, s))
+
+    # --- the end ------------------------------------------------------------------------------
+
+    def _hear(self, number: int, _: object) -> None:
+        if self._signal == number == signal.SIGINT:
+            raise KeyboardInterrupt
+        self._signal = number
+
+    def _must_stop(self, took_s: float) -> bool:
+        """A signal on any rank, or no time for another attempt and its checkpoint."""
+        self._slowest_s = max(self._slowest_s, took_s)
+        elapsed = time.monotonic() - self.began
+        needed = 2 * (self._slowest_s + self._slowest_checkpoint_s)
+        late = elapsed + needed > self.settings.checkpoint.time_limit_s
+        return bool(self.world.allreduce(int(bool(self._signal) or late)))
+
+
+def leave(world: Any, error: BaseException, debug: bool) -> None:
+    """Say what happened on this rank, and end all others, which may wait for it."""
+    # mostly all ranks have the same to say: the first one does
+    time.sleep(min(0.3 * world.rank, 1.0))
+    if debug or not isinstance(error, QuorumError):
+        sys.excepthook(type(error), error, error.__traceback__)
+    else:
+        print(f"error: {error}", file=sys.stderr)  # noqa: T201
+    sys.stdout.flush()
+    sys.stderr.flush()
+    if world.size > 1:
+        world.Abort(2)
+    os._exit(2)

@@ -1,0 +1,149 @@
+"""``quorum remd --status``: does the ladder work? From the files of a run, live or finished."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from ..atomic import write_atomically
+from ..averages.timeseries import variance_of_mean
+from ..sampling.exchange import Exchange, Mixing, State, acceptance, reduced_energies
+from ..sampling.journal import Header, Rows, read_rows
+
+Array = npt.NDArray[np.float64]
+NAME = "summary.txt"
+# momenta that are further from the temperature than this and than their noise are pointed at
+_OFF_RELATIVE, _OFF_SIGMA = 0.02, 5.0
+_FEW = 20
+
+
+@dataclass(frozen=True)
+class Exchanged:
+    """Exchanges of a run, and what they say of the ladder."""
+
+    header: Header
+    rows: Rows
+    exchange: Exchange
+    mixing: Mixing
+
+
+def exchanged(header: Header, rows: Rows, state: dict[str, object] | None = None) -> Exchanged:
+    """Count exchanges by deciding them again: decisions are a function of the journal.
+
+    Args:
+        state: of a checkpoint; only the rows after it are decided again.
+    """
+    n = len(header.temperatures_K)
+    exchange = Exchange(n, header.seed, header.scheme, header.per_attempt)
+    mixing = Mixing(n)
+    if state is None:
+        mixing.add(exchange.permutation)
+    else:
+        exchange.restore(state["exchange"])  # type: ignore[arg-type]
+        mixing.restore(state["mixing"])  # type: ignore[arg-type]
+    states = tuple(map(State, header.temperatures_K, header.pressures_GPa))
+    for row in rows[exchange.number :]:
+        place = np.argsort(row["replicas"])
+        u = reduced_energies(row["energy_eV"][place], states, row["volume_A3"][place])
+        exchange.attempt(u)
+        mixing.add(row["after"])
+    return Exchanged(header, rows, exchange, mixing)
+
+
+def of_folder(folder: str | os.PathLike[str]) -> Exchanged:
+    """From the journal and the newest checkpoint of a run.
+
+    Raises:
+        QuorumError: no run there.
+    """
+    header, rows = read_rows(folder)
+    checkpoints = Path(folder) / "checkpoints"
+    newest = sorted(checkpoints.glob("[0-9]*/manifest.json"))
+    state = None
+    if newest:
+        try:
+            state = json.loads(newest[-1].read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            state = None  # of a run that goes on and has just removed it: count all
+    if state is not None and state["exchange"]["number"] > len(rows):
+        state = None
+    return exchanged(header, rows, state)
+
+
+def probabilities(header: Header, rows: Rows) -> Array:
+    """(S, S) mean probability with which states s and t would exchange, of all pairs."""
+    n = len(header.temperatures_K)
+    states = tuple(map(State, header.temperatures_K, header.pressures_GPa))
+    mean = np.zeros((n, n))
+    for row in rows:
+        u = reduced_energies(row["energy_eV"], states, row["volume_A3"])
+        own = np.diagonal(u)
+        mean += np.exp(np.minimum(0.0, own[:, None] + own[None, :] - u - u.T))
+    return mean / max(len(rows), 1)
+
+
+def status(folder: str | os.PathLike[str], attempts: int | None = None) -> str:
+    """A table of the states with `#` lines around it, which numpy.loadtxt reads.
+
+    Args:
+        attempts: of the whole run.
+    """
+    found = of_folder(folder)
+    header, rows, mixing = found.header, found.rows, found.mixing
+    done = len(rows)
+    lines = [
+        f"# {done} attempts" + (f" of {attempts}" if attempts else "") + f", {header.steps} steps "
+        f"before each; exchange {header.scheme}, {len(header.temperatures_K)} states"
+    ]
+    if not done:
+        return "\n".join([*lines, "# no attempt yet", ""])
+    half = rows[done // 2 :]
+    up = [*acceptance(found.exchange.proposed, found.exchange.accepted), np.nan]
+    expected = [*acceptance(found.exchange.proposed, found.exchange.probability), np.nan]
+    lines.append(
+        "# state temperature_K kinetic_K error energy_eV error volume_A3 acceptance_up expected_up "
+        "fraction_from_top round_trips(replica)"
+    )
+    notes = []
+    for s, kelvin in enumerate(header.temperatures_K):
+        kinetic, kinetic_error = _mean(half["kinetic_K"][:, s])
+        energy, energy_error = _mean(half["energy_eV"][:, s])
+        lines.append(
+            f"{s:4d} {kelvin:9.2f} {kinetic:9.2f} {kinetic_error:7.2f} {energy:15.6f} "
+            f"{energy_error:9.2g} {half['volume_A3'][:, s].mean():12.4f} {up[s]:7.3f} "
+            f"{expected[s]:7.3f} {mixing.fraction_from_top[s]:6.3f} {mixing.round_trips[s]:5d}"
+        )
+        off = abs(kinetic - kelvin)
+        if (
+            len(half) >= _FEW
+            and kinetic > 0
+            and off > max(_OFF_RELATIVE * kelvin, _OFF_SIGMA * kinetic_error)
+        ):
+            notes.append(
+                f"# state {s}: momenta have {kinetic:.1f} K, expected {kelvin:g} K: the thermostat "
+                "does not keep the temperature of its state, or has not yet reached it"
+            )
+    lines += notes
+    lines.append("# kinetic_K, energy_eV, volume_A3: over the second half of the attempts")
+    lines.append(
+        f"# round trips {mixing.round_trips.sum()} in all; mixing eigenvalue "
+        f"{mixing.eigenvalue:.4f} over {mixing.lag} attempts: a replica forgets its state in "
+        f"{mixing.relaxation_attempts:.3g} attempts"
+    )
+    return "\n".join(lines) + "\n"
+
+
+def write_summary(folder: str | os.PathLike[str]) -> None:
+    """`status` as a file in the folder of the run."""
+    write_atomically(Path(folder) / NAME, status(folder))
+
+
+def _mean(values: Array) -> tuple[float, float]:
+    if len(values) < 4 or not np.ptp(values):
+        return float(values.mean()), 0.0
+    return float(values.mean()), float(np.sqrt(variance_of_mean(values)))
