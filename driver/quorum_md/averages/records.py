@@ -16,6 +16,7 @@ The reference potential is part of the record, so that averages need not ask for
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -70,7 +71,7 @@ def write_records(
         part.replace(target)
     except OSError as error:
         raise QuorumError(
-            f"{path}: cannot be written ({error.strerror or error}); choose another place"
+            f"{path}: cannot be written ({_reason(error)}); make space, or choose another place"
         ) from error
     finally:
         part.unlink(missing_ok=True)
@@ -195,6 +196,12 @@ def _read(path: PathLike, group: h5py.Group, name: str) -> Run:
         notes=_strings(attributes, "notes"),
         timestep_fs=None if np.isnan(timestep) else timestep,
     )
+
+
+def _reason(error: OSError) -> str:
+    """What the system said, which HDF5 puts between details of its own."""
+    found = re.search(r"error message = '([^']*)'", str(error))
+    return found[1] if found else error.strerror or str(error)
 
 
 def _strings(attributes: Any, name: str) -> tuple[str, ...]:

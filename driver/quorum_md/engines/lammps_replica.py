@@ -125,7 +125,6 @@ class Replica:
         self.columns = columns
         self._asked, self._members = members, ""
         self._lmp: Any = None
-        self._timestep = 0.0  # after the structure's script
         self.ids: npt.NDArray[np.int64] = np.empty(0, dtype=np.int64)
 
     # --- instances ----------------------------------------------------------------------------
@@ -140,8 +139,7 @@ class Replica:
         self._open()
         self._file(structure)
         self._check(structure)
-        self._timestep = self._lmp.extract_global("dt")
-        self._do(f"write_restart {restart}")
+        self.save(restart)
         self.close()
 
     def build(self, restart: Path, script: str, seed: int, forces: Array | None) -> None:
@@ -152,7 +150,7 @@ class Replica:
             forces: (n, 3) of the last step, in the order of the IDs; None: those of the set-up.
 
         Raises:
-            QuorumError: LAMMPS refuses something; a setting of the structure's script is lost.
+            QuorumError: LAMMPS refuses something.
         """
         self._open()
         self._set("seed", seed)
@@ -160,14 +158,8 @@ class Replica:
         if self.pressure_GPa is not None:
             unit = PRESSURE_GPA[self._lmp.extract_global("units")]
             self._set("pressure", self.pressure_GPa / unit)
-        default = self._lmp.extract_global("dt")
         self._file(script)
         self._check(script)
-        if self._lmp.extract_global("dt") == default != (self._timestep or default):
-            raise QuorumError(
-                f"{script}: does not set the timestep, which is {self._timestep:g} after the "
-                "structure's script, but a restart file does not keep it; move `timestep …` there"
-            )
         self._find_members()
         for number, name in enumerate(self.columns):
             self._do(f"variable quorum_{number} equal {name}")
@@ -180,7 +172,13 @@ class Replica:
 
     def save(self, restart: Path) -> None:
         """Write a restart file; `build` must follow before it moves again."""
-        self._do(f"write_restart {restart}")
+        try:
+            self._do(f"write_restart {restart}")
+        except QuorumError as error:
+            raise QuorumError(
+                f"{restart}: cannot be written ({error}); make space, then continue from the last "
+                "checkpoint with --resume"
+            ) from error
 
     def close(self) -> None:
         """End the instance."""

@@ -316,7 +316,7 @@ class _Run:
 def leave(world: Any, error: BaseException, debug: bool) -> None:
     """Say what happened on this rank, and end all others, which may wait for it."""
     # mostly all ranks have the same to say: the first one does
-    time.sleep(min(0.3 * world.rank, 1.0))
+    time.sleep(min(0.5 * world.rank, 1.0))
     if debug or not isinstance(error, QuorumError):
         sys.excepthook(type(error), error, error.__traceback__)
     else:
@@ -324,5 +324,6 @@ def leave(world: Any, error: BaseException, debug: bool) -> None:
     sys.stdout.flush()
     sys.stderr.flush()
     if world.size > 1:
+        time.sleep(0.3)  # launchers forget what was printed just before the end
         world.Abort(2)
     os._exit(2)

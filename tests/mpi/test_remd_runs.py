@@ -1,0 +1,287 @@
+"""quorum remd as a job: continued, killed, out of space, wrong; every rank count decides alike."""
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+
+import numpy as np
+import pytest
+
+from remd_tools import (
+    CUNI,
+    THERMOSTATS,
+    box,
+    change,
+    command,
+    environment,
+    remd,
+    rows,
+    write_run,
+)
+
+FILES = (
+    "journal.bin",
+    "tables/state-002.dat",
+    "tables/replicas.dat",
+    "trajectories/state-001.extxyz",
+)
+
+
+def alloy(folder, thermostat="langevin", **tables):
+    """CuNi with EAM at four temperatures."""
+    script = f"{CUNI}\ntimestep 0.002\n{THERMOSTATS[thermostat]}\nthermo 10\n"
+    tables["output"] = {"trajectory": 5, "columns": ["press"]} | tables.get("output", {})
+    return write_run(folder, box(), script, **tables)
+
+
+@pytest.mark.parametrize("thermostat", ["langevin", "nvt"])
+def test_resumed_is_uninterrupted(thermostat, tmp_path):
+    """20 attempts, or 10 and 10 more: every byte is the same; rows after a checkpoint are cut."""
+    whole = alloy(tmp_path / "whole", thermostat)
+    parts = alloy(tmp_path / "parts", thermostat)
+    remd(whole)
+    change(parts, "attempts = 20", "attempts = 10")
+    remd(parts)
+    with open(parts / "remd" / "journal.bin", "ab") as stream:
+        stream.write(b"of an attempt that was not finished")
+    with open(parts / "remd" / "tables" / "state-002.dat", "a") as stream:
+        stream.write("11 and so on\n")
+    change(parts, "attempts = 10", "attempts = 20")
+    remd(parts, 2, "--resume")
+    for name in FILES:
+        assert (whole / "remd" / name).read_bytes() == (parts / "remd" / name).read_bytes(), name
+    found = rows(whole)
+    assert (found["attempt"] == np.arange(1, 21)).all() and (found["step"][-1] == 200).all()
+    assert (found["replicas"] != found["after"]).any()
+    # one that is done has nothing left to do
+    before = (parts / "remd" / "journal.bin").stat().st_mtime_ns
+    remd(parts, 2, "--resume")
+    assert (parts / "remd" / "journal.bin").stat().st_mtime_ns == before
+    # and a new one does not overwrite it
+    assert "continue it with --resume" in remd(parts, 2, code=2)
+
+
+def test_rank_counts_decide_alike(tmp_path):
+    """One, two and four ranks with one rank for each state: the same run. Two ranks for each: other
+    noise, but the same decisions for the energies that it had."""
+    from quorum_md.report.exchange_status import exchanged
+    from quorum_md.sampling.journal import read_rows
+
+    one = alloy(tmp_path / "1")
+    remd(one, 1)
+    for ranks in (2, 4):
+        other = alloy(tmp_path / str(ranks))
+        remd(other, ranks)
+        np.testing.assert_array_equal(rows(one), rows(other))
+    pairs = alloy(tmp_path / "pairs", lammps={"ranks_per_replica": 2}, exchange={"attempts": 10})
+    remd(pairs, 2)
+    header, found = read_rows(pairs / "remd")
+    again = exchanged(header, found)
+    np.testing.assert_array_equal(again.exchange.permutation, found["after"][-1])
+    assert (np.sort(found["after"], axis=1) == np.arange(4)).all()
+    assert (found["energy_eV"][0] != rows(one)["energy_eV"][0]).any()
+
+
+def start(folder, ranks=2, *arguments):
+    return subprocess.Popen(
+        command(ranks, *arguments),
+        cwd=folder,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def wait_for(path, process, seconds=60.0):
+    end = time.monotonic() + seconds
+    while not path.exists():
+        assert process.poll() is None, process.communicate()[0]
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def ranks_of(launcher):
+    """Process IDs of our Python under a launcher."""
+    children = {}
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            try:
+                with open(f"/proc/{name}/stat") as stream:
+                    parent = int(stream.read().rsplit(")", 1)[1].split()[1])
+            except OSError:
+                continue
+            children.setdefault(parent, []).append(int(name))
+    found, todo = [], [launcher]
+    while todo:
+        for child in children.get(todo.pop(), []):
+            todo.append(child)
+            try:
+                with open(f"/proc/{child}/cmdline") as stream:
+                    if "quorum_md.cli" in stream.read().split("\0") and child != launcher:
+                        found.append(child)
+            except OSError:
+                continue
+    return [one for one in found if one not in children]
+
+
+def test_a_killed_rank_ends_the_job(tmp_path):
+    """kill -9 of one rank: the job ends, and goes on from the checkpoint as if it had not."""
+    folder = alloy(tmp_path / "killed", exchange={"attempts": 100000})
+    process = start(folder)
+    try:
+        wait_for(folder / "remd" / "checkpoints" / "000020", process)
+        os.kill(ranks_of(process.pid)[-1], signal.SIGKILL)
+        process.communicate(timeout=10)
+    finally:
+        process.kill()
+    assert process.returncode != 0
+    found = sorted(p.name for p in (folder / "remd" / "checkpoints").glob("[0-9]*"))
+    attempts = int(found[-1]) + 10
+    change(folder, "attempts = 100000", f"attempts = {attempts}")
+    remd(folder, 2, "--resume")
+    whole = alloy(tmp_path / "whole", exchange={"attempts": attempts})
+    remd(whole)
+    np.testing.assert_array_equal(rows(whole), rows(folder))
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+def test_a_signal_leaves_a_checkpoint(number, tmp_path):
+    folder = alloy(tmp_path, exchange={"attempts": 100000}, checkpoint={"every": 100000})
+    process = start(folder)
+    try:
+        journal = folder / "remd" / "journal.bin"
+        wait_for(journal, process)
+        while journal.stat().st_size < 5000:
+            time.sleep(0.02)
+        process.send_signal(number)
+        output = process.communicate(timeout=30)[0]
+    finally:
+        process.kill()
+    assert process.returncode == 3, output
+    done = len(rows(folder))
+    assert [int(p.name) for p in (folder / "remd" / "checkpoints").glob("*[1-9]*")] == [done]
+    change(folder, "attempts = 100000", f"attempts = {done + 4}")
+    remd(folder, 2, "--resume")
+    assert (rows(folder)["attempt"] == np.arange(1, done + 5)).all()
+
+
+def test_time_limit(tmp_path):
+    folder = alloy(tmp_path, exchange={"attempts": 100000}, checkpoint={"time_limit": "0:00:03"})
+    remd(folder, 2, code=3)
+    done = len(rows(folder))
+    assert (folder / "remd" / "checkpoints" / f"{done:06d}" / "manifest.json").exists()
+    assert f"# {done} attempts" in (folder / "remd" / "summary.txt").read_text()
+
+
+def test_damage_is_a_sentence(tmp_path):
+    """A checkpoint that is corrupt, a journal that is short, other settings: and nothing is lost."""
+    folder = alloy(tmp_path / "run")
+    remd(folder)
+    newest = folder / "remd" / "checkpoints" / "000020"
+    change(folder, "attempts = 20", "attempts = 30")
+    path = newest / "state-001.restart"
+    whole = path.read_bytes()
+    path.write_bytes(whole[:1000] + b"x" + whole[1001:])
+    output = remd(folder, 2, "--resume", code=2)
+    assert "state-001.restart is damaged; remove this folder to continue from" in output
+    assert "000010" in output and "Traceback" not in output
+    path.write_bytes(whole)
+    for old, new, words in [
+        ("seed = 4711", "seed = 4712", "was written with other seed"),
+        ("600, 660", "600, 670", "was written with other temperatures_K"),
+        ("600, 660, 720, 790", "600, 660, 720", "the checkpoint has 4 states"),
+    ]:
+        change(folder, old, new)
+        assert words in remd(folder, 1, "--resume", code=2)
+        change(folder, new, old)
+    journal = folder / "remd" / "journal.bin"
+    rest = journal.read_bytes()
+    journal.write_bytes(rest[:-1])
+    assert "has fewer than the 20 rows" in remd(folder, 1, "--resume", code=2)
+    journal.write_bytes(rest)
+    shutil.rmtree(newest)
+    remd(folder, 2, "--resume")
+    assert len(rows(folder)) == 30
+
+
+@pytest.mark.parametrize(
+    ("size", "every", "words"),
+    [(8000, 10, "state-000.restart"), (16000, 10, "records.h5"), (16000, 100000, "journal.bin")],
+)
+def test_no_space(size, every, words, tmp_path):
+    """A limit on the size of files stands for a full disk: old checkpoints stay."""
+    output = {"trajectory": 0}
+    exchange, checkpoint = {"attempts": 100000}, {"every": every}
+    folder = alloy(tmp_path / "run", exchange=exchange, checkpoint=checkpoint, output=output)
+    code = (
+        "import resource, sys\n"
+        "from mpi4py import MPI\n"  # whose shared memory are files, too
+        f"resource.setrlimit(resource.RLIMIT_FSIZE, ({size}, {size}))\n"
+        "from quorum_md.cli import main\n"
+        "sys.exit(main(['remd', 'run.toml']))\n"
+    )
+    done = subprocess.run(
+        [*command(2)[:4], "-c", code],
+        cwd=folder,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    output = done.stdout + done.stderr
+    assert done.returncode != 0
+    assert words in output and "cannot be written (" in output and "Traceback" not in output
+    checkpoints = sorted(p.name for p in (folder / "remd" / "checkpoints").glob("[0-9]*"))
+    if size == 8000:
+        assert not checkpoints
+        return
+    change(folder, "attempts = 100000", f"attempts = {int(checkpoints[-1]) + 5}")
+    remd(folder, 2, "--resume")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_unwritable_folder(tmp_path):
+    folder = alloy(tmp_path / "run")
+    (folder / "remd").mkdir(mode=0o500)
+    assert "cannot be made (Permission denied)" in remd(folder, 2, code=2)
+
+
+def test_a_folder_that_cannot_be(tmp_path):
+    folder = alloy(tmp_path / "run")
+    (folder / "remd").write_text("a file")
+    output = remd(folder, 2, code=2)
+    assert "cannot be made (" in output and "[output] folder" in output
+
+
+def test_mistakes_in_scripts_are_sentences(tmp_path):
+    """Errors of LAMMPS, in one state or all, end the job with what LAMMPS said."""
+    bad = alloy(tmp_path / "command")
+    (bad / "in.run").write_text((bad / "in.run").read_text() + "frobnicate 1\n")
+    output = remd(bad, 2, code=2)
+    assert "in.run: state 0 (600 K): LAMMPS: ERROR: Unknown command: frobnicate" in output
+    assert "Traceback" not in output
+    one = alloy(tmp_path / "one")
+    script = 'if "${replica} == 3" then "frobnicate 1"\n'
+    (one / "in.run").write_text((one / "in.run").read_text() + script)
+    assert "state 3 (790 K): LAMMPS: ERROR" in remd(one, 2, code=2)
+    # the start that failed is in nobody's way
+    (one / "in.run").write_text((one / "in.run").read_text().replace(script, ""))
+    remd(one, 2)
+    elements = alloy(tmp_path / "elements", lammps={"elements": ["Cu"]})
+    assert "elements: got 1 for 2 atom types" in remd(elements, 1, code=2)
+    many = alloy(tmp_path / "many")
+    assert "5 ranks for 4 states of 1 ranks each" in remd(many, 5, code=2)
+
+
+def test_energies_must_be_those_of_one_potential(tmp_path):
+    """Where states have other potentials, temperatures alone do not decide: refused."""
+    folder = alloy(tmp_path / "work", exchange={"attempts": 100})
+    springs = "variable k equal ${temperature}/600\nfix tie all spring/self ${k}\n"
+    script = (folder / "in.run").read_text() + springs
+    (folder / "in.run").write_text(script + "fix_modify tie energy yes\n")
+    output = remd(folder, 2, code=2)
+    assert "expected the same: the scripts of all states need one potential" in output
