@@ -1,11 +1,13 @@
 """quorum remd: what the states sample, against exact answers, with real LAMMPS replicas."""
 
+import itertools
+
 import numpy as np
 import pytest
 
 from quorum_md.averages.timeseries import variance_of_mean
-from quorum_md.units import BOLTZMANN_EV_K
-from remd_tools import THERMOSTATS, box, remd, rows, write_run
+from quorum_md.units import BOLTZMANN_EV_K, EV_A3_GPA
+from remd_tools import CUNI, THERMOSTATS, box, remd, rows, write_run
 
 KELVIN = np.array([300.0, 330.0, 360.0, 400.0])
 N = 32  # atoms of a box of 2 × 2 × 2 cells
@@ -50,7 +52,7 @@ def test_ideal_gas(name, tmp_path):
         box("2 2 2"),
         IDEAL.format(thermostat=thermostat(name, 0.5)),
         states={"temperatures_K": list(KELVIN)},
-        exchange={"attempts": 1500, "steps": 20},
+        exchange={"attempts": 1000, "steps": 20},
         checkpoint={"every": 500},
     )
     remd(tmp_path)
@@ -85,7 +87,7 @@ def test_harmonic_crystal(name, tmp_path):
         box("2 2 2"),
         SPRINGS.format(thermostat=words),
         states={"temperatures_K": list(KELVIN)},
-        exchange={"attempts": 1500, "steps": 25},
+        exchange={"attempts": 1000, "steps": 25},
         checkpoint={"every": 500},
     )
     remd(tmp_path)
@@ -95,5 +97,94 @@ def test_harmonic_crystal(name, tmp_path):
     assert np.abs(z_scores(u, 1.5 * N * kT)).max() < 4.0
     assert np.abs(z_scores((u / (1.5 * N * kT) - 1) ** 2, 1 / (1.5 * N))).max() < 4.0
     assert np.abs(z_scores(found["kinetic_K"], KELVIN)).max() < 4.0
+    accepted = (found["replicas"] != found["after"]).any(axis=1).mean()
+    assert 0.2 < accepted < 1.0
+
+
+ALLOY_KELVIN = np.array([80.0, 110.0, 160.0])
+# Monte Carlo on frozen sites at the temperature of the state
+SWAPS = (
+    CUNI
+    + """
+thermo 1000000
+fix swap all atom/swap 1 5 ${seed} ${temperature} types 1 2 ke no
+"""
+)
+
+
+def every_arrangement(folder) -> np.ndarray:
+    """Energies of the 924 arrangements of 6 Cu and 6 Ni on 12 sites, from LAMMPS itself."""
+    from lammps_tools import run_lammps
+
+    lines = [box("3 1 1").replace("${temperature}", "300").replace("${seed}", "7"), CUNI]
+    lines += ["thermo_style custom step pe", "thermo_modify norm no format float %.12g"]
+    # types of ghosts come with a new list; a set-up for each would take a minute
+    lines += ["neigh_modify every 1 delay 0 check no", "run 0 post no"]
+    for chosen in itertools.combinations(range(1, 13), 6):
+        lines += [f"group a id {' '.join(map(str, chosen))}", "set group all type 1"]
+        lines += ["set group a type 2", "run 1 pre no post no", "group a delete"]
+    table = run_lammps("\n".join(lines) + "\n", folder)
+    return np.array([one["PotEng"][-1] for one in table.tables()[1:]])
+
+
+def test_swaps_and_exchange_of_an_alloy(tmp_path):
+    """CuNi (EAM) on frozen sites: arrangements of either temperature, counted one by one. With
+    swaps at a temperature that goes along with the configuration this fails."""
+    energies = every_arrangement(tmp_path)
+    assert len(energies) == 924
+    weights = np.exp(-(energies - energies.min())[:, None] / (BOLTZMANN_EV_K * ALLOY_KELVIN))
+    weights /= weights.sum(axis=0)
+    exact = energies @ weights
+    structure = box("3 1 1", more="set atom 1*6 type 1\nset atom 7*12 type 2\n")
+    write_run(
+        tmp_path,
+        structure,
+        SWAPS,
+        states={"temperatures_K": list(ALLOY_KELVIN)},
+        exchange={"attempts": 1500, "steps": 2},
+        checkpoint={"every": 2000},
+    )
+    remd(tmp_path)
+    found = rows(tmp_path)[100:]
+    u = found["energy_eV"]
+    assert np.abs(z_scores(u, exact)).max() < 4.0
+    spread = energies**2 @ weights - exact**2
+    assert np.abs(z_scores((u - exact) ** 2, spread)).max() < 4.0
+    errors = np.sqrt([variance_of_mean(one) for one in u.T])
+    assert (errors < 0.1 * np.diff(exact).min()).all()
+    assert (found["replicas"] != found["after"]).any(axis=1).mean() > 0.2
+
+
+PRESSURE_GPA = 0.05
+GAS = """
+pair_style zero 3.0
+pair_coeff * *
+neighbor 0.5 bin
+timestep 0.002
+fix move all npt temp ${temperature} ${temperature} 0.05 iso ${pressure} ${pressure} 0.3
+fix bath all langevin ${temperature} ${temperature} 0.2 ${seed}
+compute_modify move_temp extra/dof 0
+compute_modify thermo_temp extra/dof 0
+thermo 1000000
+"""
+
+
+def test_volumes_of_an_ideal_gas(tmp_path):
+    """Constant pressure: ⟨V⟩ = (N + 1) kT/P, and P V in the acceptance."""
+    lattice_A = (4 * BOLTZMANN_EV_K * 340 / (PRESSURE_GPA / EV_A3_GPA)) ** (1 / 3)
+    write_run(
+        tmp_path,
+        box("2 2 2", lattice_A),
+        GAS,
+        states={"temperatures_K": list(KELVIN), "pressure_GPa": PRESSURE_GPA},
+        exchange={"attempts": 1500, "steps": 50},
+        checkpoint={"every": 1000},
+    )
+    remd(tmp_path)
+    found = rows(tmp_path)[100:]
+    exact = (N + 1) * BOLTZMANN_EV_K * KELVIN / (PRESSURE_GPA / EV_A3_GPA)
+    assert np.abs(z_scores(found["volume_A3"], exact)).max() < 4.0
+    errors = np.sqrt([variance_of_mean(one) for one in found["volume_A3"].T])
+    assert (errors < 0.03 * exact).all()
     accepted = (found["replicas"] != found["after"]).any(axis=1).mean()
     assert 0.2 < accepted < 1.0
