@@ -178,7 +178,7 @@ def test_time_limit(tmp_path):
 
 
 def test_damage_is_a_sentence(tmp_path):
-    """A checkpoint that is corrupt, a journal that is short, other settings: and nothing is lost."""
+    """A corrupt checkpoint, a short journal, other settings: and nothing is lost."""
     folder = alloy(tmp_path / "run")
     remd(folder)
     newest = folder / "remd" / "checkpoints" / "000020"

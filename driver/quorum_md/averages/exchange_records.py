@@ -131,7 +131,7 @@ def read_exchange(path: PathLike) -> tuple[Header, Rows]:
                 rows[name] = group[name]
             for s in range(len(header.temperatures_K)):
                 run = file[f"runs/{s}"]
-                rows["energy_eV"][:, s] = run["driving_energy"]
+                rows["energy_eV"][:, s] = run["columns/potential"]
                 rows["volume_A3"][:, s] = run["columns/volume"]
                 rows["kinetic_K"][:, s] = run["columns/temperature"]
                 if header.n_members:

@@ -22,6 +22,7 @@ from .remd_input import RemdFile
 from .remd_layout import Layout
 
 _LARGEST_SEED = 900_000_000  # of LAMMPS's generators
+_CHAIN = (1 << 60) - 1  # in place of an attempt
 # energies of a configuration in two instances differ by rounding, and the difference is no energy
 _SAME_KT, _SAME_RELATIVE = 0.01, 1e-6
 
@@ -62,6 +63,7 @@ class Ensemble:
                     "replica": s,
                     "replicas": n,
                     "seed": seed_of(self.settings.exchange.seed, s, 0),
+                    "chain_seed": seed_of(self.settings.exchange.seed, s, _CHAIN),
                     **lammps.variables,
                 },
                 pressure_GPa=state.pressure_GPa,

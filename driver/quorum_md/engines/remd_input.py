@@ -26,29 +26,49 @@ import numpy as np
 
 from ..errors import QuorumError
 from ..sampling.exchange.decisions import SCHEMES
+from ..sampling.exchange.ladders import geometric
 from ..sampling.exchange.states import State
 from ..toml_input import nearest, read_toml
 
-# what every script may use; [lammps] variables add to them
-VARIABLES = ("temperature", "pressure", "replica", "seed", "replicas")
+# what every script may use; [lammps] variables add to them. `seed` is another one after every
+# checkpoint, for noise that is not continued (fix langevin), `chain_seed` always the same
+VARIABLES = ("temperature", "pressure", "replica", "replicas", "seed", "chain_seed")
+# commands that would move atoms, or make them, at every start of a script
+_ONCE = (
+    *("run", "minimize", "rerun", "temper", "velocity", "displace_atoms", "create_atoms"),
+    *("create_box", "read_data", "read_restart", "read_dump", "reset_timestep", "set", "clear"),
+)
 _TIME = re.compile(r"(?:(\d+)-)?(\d+):(\d\d):(\d\d)$")
 
 
 @dataclass(frozen=True)
 class States:
-    """Thermodynamic states, from the first to the last of the ladder."""
+    """Thermodynamic states: temperatures one by one, or n with one ratio between two."""
 
-    temperatures_K: tuple[float, ...]
+    temperatures_K: tuple[float, ...] = ()
+    lowest_K: float = 0.0
+    highest_K: float = 0.0
+    n: int = 0
     pressure_GPa: float | tuple[float, ...] | None = None  # None: constant volume
 
     def __post_init__(self) -> None:
+        ends = (self.lowest_K, self.highest_K, self.n)
+        if bool(self.temperatures_K) == any(ends) or (any(ends) and not all(ends)):
+            raise QuorumError(
+                "temperatures_K: expected temperatures_K, or in its place lowest_K, highest_K and n"
+            )
+        if self.n:
+            ladder = geometric(self.lowest_K, self.highest_K, self.n)
+            object.__setattr__(self, "temperatures_K", tuple(ladder.tolist()))
         kelvin = np.array(self.temperatures_K)
         if len(kelvin) < 2:
             raise QuorumError(
                 f"temperatures_K: got {len(kelvin)}, expected two or more states to exchange"
             )
         if not (np.isfinite(kelvin) & (kelvin > 0)).all():
-            raise QuorumError(f"temperatures_K: got {list(kelvin)}, expected positive numbers of K")
+            raise QuorumError(
+                f"temperatures_K: got {kelvin.tolist()}, expected positive numbers of K"
+            )
         if isinstance(self.pressure_GPa, tuple) and len(self.pressure_GPa) != len(kelvin):
             raise QuorumError(
                 f"pressure_GPa: got {len(self.pressure_GPa)} for {len(kelvin)} temperatures_K, "
@@ -202,6 +222,12 @@ def read_remd(path: str) -> RemdFile:
                 f"{path}: [lammps]: {key}: {name} cannot be read ({error.strerror}); give the path "
                 f"of a LAMMPS script, relative to {path}"
             ) from error
+    _check_script(f"{path}: [lammps]: script: {lammps.script}", file.place(lammps.script))
+    if re.search(r"^\s*fix\s.*\squorum/swap\s.*\$\{seed\}", text, re.MULTILINE):
+        raise QuorumError(
+            f"{path}: [lammps]: script: ${{seed}} of fix quorum/swap is another one after every "
+            "checkpoint, but its chain continues with one seed; write ${chain_seed}"
+        )
     if "include" in text:  # what others use is not known
         return file
     if not _uses(text, "temperature"):
@@ -215,6 +241,16 @@ def read_remd(path: str) -> RemdFile:
             "where the barostat has its own, or leave out pressure_GPa at constant volume"
         )
     return file
+
+
+def _check_script(where: str, path: Path) -> None:
+    for number, line in enumerate(path.read_text(errors="replace").splitlines(), 1):
+        first = (line.split() or [""])[0]
+        if first in _ONCE:
+            raise QuorumError(
+                f"{where}: line {number}: `{first}` would be done again after every checkpoint; "
+                "leave out `run`, and put what makes the start into [lammps] structure"
+            )
 
 
 def _uses(text: str, variable: str) -> bool:

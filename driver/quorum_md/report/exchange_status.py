@@ -12,14 +12,16 @@ import numpy.typing as npt
 
 from ..atomic import write_atomically
 from ..averages.timeseries import variance_of_mean
-from ..sampling.exchange import Exchange, Mixing, State, acceptance, reduced_energies
+from ..sampling.exchange import Exchange, Mixing, State, acceptance, mixing_of, reduced_energies
 from ..sampling.journal import Header, Rows, read_rows
+from ..units import EV_A3_GPA, thermal_energy_eV
 
 Array = npt.NDArray[np.float64]
 NAME = "summary.txt"
 # momenta that are further from the temperature than this and than their noise are pointed at
 _OFF_RELATIVE, _OFF_SIGMA = 0.02, 5.0
 _FEW = 20
+_ROWS = 1000  # at a time
 
 
 @dataclass(frozen=True)
@@ -75,16 +77,25 @@ def of_folder(folder: str | os.PathLike[str]) -> Exchanged:
     return exchanged(header, rows, state)
 
 
+def mixing_of_rows(rows: Rows) -> Mixing:
+    """From the first permutation, before any attempt, on."""
+    return mixing_of(np.concatenate([rows["replicas"][:1], rows["after"]]))
+
+
 def probabilities(header: Header, rows: Rows) -> Array:
     """(S, S) mean probability with which states s and t would exchange, of all pairs."""
-    n = len(header.temperatures_K)
-    states = tuple(map(State, header.temperatures_K, header.pressures_GPa))
-    mean = np.zeros((n, n))
-    for row in rows:
-        u = reduced_energies(row["energy_eV"], states, row["volume_A3"])
-        own = np.diagonal(u)
-        mean += np.exp(np.minimum(0.0, own[:, None] + own[None, :] - u - u.T))
-    return mean / max(len(rows), 1)
+    beta = np.array([1.0 / thermal_energy_eV(kelvin) for kelvin in header.temperatures_K])
+    work = np.array([p or 0.0 for p in header.pressures_GPa]) / EV_A3_GPA
+    total = np.zeros((len(beta), len(beta)))
+    for start in range(0, len(rows), _ROWS):
+        part = rows[start : start + _ROWS]
+        # u of the configuration in state s (second axis) in state t (third)
+        u = beta * (part["energy_eV"][:, :, None] + work * part["volume_A3"][:, :, None])
+        own = np.diagonal(u, axis1=1, axis2=2)
+        crossed = u + u.transpose(0, 2, 1)
+        ratio = own[:, :, None] + own[:, None, :] - crossed
+        total += np.exp(np.minimum(0.0, ratio)).sum(axis=0)
+    return total / max(len(rows), 1)
 
 
 def status(folder: str | os.PathLike[str], attempts: int | None = None) -> str:

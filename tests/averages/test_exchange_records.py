@@ -1,0 +1,86 @@
+"""Records of replica exchange: the journal comes back, and the states pool to known averages."""
+
+import h5py
+import numpy as np
+import pytest
+
+from exchange_rows import FREEDOM, KELVIN, harmonic_rows, write_journal
+from quorum_md.averages.exchange_records import NAME, keep_records, read_exchange
+from quorum_md.averages.pool import pooled
+from quorum_md.averages.records import read_records
+from quorum_md.cli import main
+from quorum_md.errors import QuorumError
+from quorum_md.units import BOLTZMANN_EV_K
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("remd")
+    header, rows, _ = harmonic_rows()
+    write_journal(folder, header, rows)
+    keep_records(folder, now=True)
+    return folder
+
+
+def test_round_trip(folder):
+    header, rows = read_exchange(folder)
+    again, same = read_exchange(folder / NAME)
+    assert again == header
+    np.testing.assert_array_equal(rows, same)
+    with h5py.File(folder / NAME) as file:
+        assert file["runs/2"].attrs["temperature_K"] == KELVIN[2]
+        assert file["runs/2/columns/volume"].attrs["unit"] == "angstrom3"
+        assert file["exchange/after"].shape == (2000, 4)
+
+
+def test_averages_at_any_temperature(folder):
+    """MBAR over the states: ⟨U⟩ = f/2 kT of the springs, and of every member with its own."""
+    runs = read_records(folder / NAME)
+    assert [run.temperature_K for run in runs] == list(KELVIN)
+    assert all(run.reference == "mean" and run.constant_volume for run in runs)
+    for kelvin in (310.0, 350.0):
+        result = pooled(runs, kelvin).reweight("potential")
+        exact = FREEDOM / 2 * BOLTZMANN_EV_K * kelvin
+        assert abs(result.mean - exact) < 4 * result.statistical_error
+        assert result.statistical_error < 0.01 * exact
+        # a spring has f/2 kT whatever its stiffness
+        assert abs(result.model_error) < 0.01 * exact
+
+
+def test_on_the_command_line(folder, capsys):
+    assert main(["reweight", str(folder / NAME), "--at-temperature", "350"]) == 0
+    names = [line.split()[0] for line in capsys.readouterr().out.splitlines() if line]
+    assert "potential/eV" in names and "volume/Å³" not in names and "temperature/K" not in names
+
+
+def test_without_a_committee(tmp_path):
+    """One potential: the record has it as the only member."""
+    header, rows, _ = harmonic_rows(n=200, n_members=0)
+    write_journal(tmp_path, header, rows)
+    keep_records(tmp_path, now=True)
+    run = read_records(tmp_path / NAME)[1]
+    np.testing.assert_array_equal(run.energies_eV[:, 0], rows["energy_eV"][:, 1])
+    np.testing.assert_array_equal(read_exchange(tmp_path / NAME)[1], rows)
+
+
+def test_written_anew_when_it_has_grown(tmp_path):
+    header, rows, _ = harmonic_rows(n=200)
+    write_journal(tmp_path, header, rows[:100])
+    keep_records(tmp_path, now=False)
+    for n, expected in ((120, 100), (130, 130)):
+        write_journal(tmp_path, header, rows[:n])
+        keep_records(tmp_path, now=False)
+        assert len(read_exchange(tmp_path / NAME)[1]) == expected
+
+
+def test_refused(folder, tmp_path):
+    with pytest.raises(QuorumError, match="journal.json: cannot be read"):
+        read_exchange(tmp_path)
+    with h5py.File(tmp_path / "other.h5", "w") as file:
+        file.attrs["format"] = "something else"
+    with pytest.raises(QuorumError, match="is no record of replica exchange"):
+        read_exchange(tmp_path / "other.h5")
+    whole = (folder / NAME).read_bytes()
+    (tmp_path / "half.h5").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(QuorumError, match="cannot be read as a record"):
+        read_exchange(tmp_path / "half.h5")
