@@ -6,6 +6,7 @@ import signal
 import subprocess
 import time
 
+import ase.io
 import numpy as np
 import pytest
 
@@ -285,3 +286,27 @@ def test_energies_must_be_those_of_one_potential(tmp_path):
     (folder / "in.run").write_text(script + "fix_modify tie energy yes\n")
     output = remd(folder, 2, code=2)
     assert "expected the same: the scripts of all states need one potential" in output
+
+
+def test_trajectories_of_replicas(tmp_path):
+    """Frames of a replica: its own configuration wherever it was; status of a run on its way."""
+    folder = alloy(tmp_path, output={"trajectory": 1})
+    remd(folder)
+    output = remd(folder, 1, "--by-replica")
+    assert output.count("\n") == 4
+    place = folder / "remd" / "trajectories"
+    frames = ase.io.read(place / "replica-002.extxyz", ":")
+    assert {one.info["replica"] for one in frames} == {2}
+    found = rows(folder)
+    states = np.argsort(found["replicas"], axis=1)[:, 2]
+    assert [one.info["state"] for one in frames] == states.tolist() and len(set(states)) > 1
+
+    def moved_A(frames):
+        """Root mean square between frames, once replicas have gone apart."""
+        x = np.array([one.positions for one in frames])[10:]
+        return np.sqrt((((np.diff(x, axis=0) + 5.4) % 10.8 - 5.4) ** 2).mean(axis=(1, 2)))
+
+    one_state = moved_A(ase.io.read(place / "state-001.extxyz", ":"))
+    others = np.diff(found["replicas"][10:, 1]) != 0
+    assert moved_A(frames).max() < 0.8 * one_state[others].min()
+    assert "# 20 attempts of 20" in remd(folder, 1, "--status")

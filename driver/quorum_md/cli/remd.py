@@ -37,6 +37,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--status", action="store_true", help="acceptance, round trips, mixing; live or finished"
     )
+    parser.add_argument(
+        "--by-replica", action="store_true", help="trajectories of replicas from those of states"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -52,7 +55,13 @@ def run(args: argparse.Namespace) -> int:
     if args.status:
         from ..report.exchange_status import status
 
-        print(status(file.folder), end="")
+        print(status(file.folder, file.settings.exchange.attempts), end="")
+        return 0
+    if args.by_replica:
+        from ..report.replica_trajectories import by_replica
+
+        for path in by_replica(file.folder):
+            print(path)
         return 0
     return _run(args, began)
 
