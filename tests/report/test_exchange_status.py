@@ -81,9 +81,10 @@ def test_figure(run, tmp_path, capsys):
         matrix.images[0].get_array().data[0, 1], probabilities(header, rows)[0, 1]
     )
     np.testing.assert_allclose(mean.lines[0].get_ydata(), rows["energy_eV"][1000:].mean(axis=0))
-    np.testing.assert_array_equal(
-        paths.lines[0].get_ydata(), np.array(KELVIN)[np.argsort(rows["after"], axis=1)[:, 0]]
-    )
+    path = paths.lines[0].get_ydata()
+    states = np.argsort(rows["after"], axis=1)[-len(path) :, 0]
+    np.testing.assert_array_equal(path, np.array(KELVIN)[states])
+    assert 100 <= len(path) < 500
     found = mixing_of(np.vstack([np.arange(4), rows["after"]]))
     heights = [bar.get_height() for bar in trips.patches]
     np.testing.assert_array_equal(heights, found.round_trips)

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..sampling.exchange import Mixing, replica_paths
 from ..sampling.journal import Header, Rows
 from .exchange_status import Array, mixing_of_rows, probabilities
-from .figures import BLUE, DARK, GREY, ORANGE, check_figure_path, new_figure, save, style
+from .figures import BLUE, DARK, ORANGE, check_figure_path, new_figure, save, style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 _MOST_POINTS = 2000  # of a path
+_TRIPS, _FEW = 5, 100  # round trips that are shown, and the fewest attempts
 _MOST_NUMBERS = 12  # states up to which the matrix has numbers in it
 
 
@@ -44,7 +45,7 @@ def figure(header: Header, rows: Rows, *, title: str = "") -> Figure:
         _energies(axes[0, 0], kelvin, rows)
         _acceptance(axes[0, 1], probabilities(header, rows))
         _mean_energies(axes[0, 2], kelvin, rows)
-        _paths(axes[1, 0], kelvin, rows)
+        _paths(axes[1, 0], kelvin, rows, mixing)
         _round_trips(axes[1, 1], mixing)
         _from_top(axes[1, 2], kelvin, mixing)
         words = f"{len(rows)} attempts, {header.steps} steps before each ({header.scheme})"
@@ -53,12 +54,16 @@ def figure(header: Header, rows: Rows, *, title: str = "") -> Figure:
 
 
 def _energies(ax: Axes, kelvin: Array, rows: Rows) -> None:
-    energies = rows["energy_eV"]
-    edges = np.histogram_bin_edges(energies, bins=min(200, max(10, len(rows) // 5)))
+    energies = rows["energy_eV"][len(rows) // 2 :]
+    edges = np.histogram_bin_edges(energies, bins=min(80, max(10, len(rows) // 5)))
     for s, one in enumerate(energies.T):
         counts, _ = np.histogram(one, edges, density=True)
         ax.stairs(counts, edges, color=_color(s, len(kelvin)), lw=1.0, label=f"{kelvin[s]:g} K")
-    ax.set(xlabel="potential energy / eV", ylabel="probability / eV⁻¹", title="energies of states")
+    ax.set(
+        xlabel="potential energy / eV",
+        ylabel="probability / eV⁻¹",
+        title="energies of states, second half",
+    )
     if len(kelvin) <= _MOST_NUMBERS:
         ax.legend(fontsize=6)
 
@@ -72,6 +77,7 @@ def _acceptance(ax: Axes, matrix: Array) -> None:
                 color = "white" if value > 0.6 else DARK
                 ax.text(t, s, f"{value:.2f}", ha="center", va="center", fontsize=6, color=color)
     ax.set(xlabel="state", ylabel="state", title="mean probability of an exchange")
+    _whole_numbers(ax.xaxis, ax.yaxis)
 
 
 def _mean_energies(ax: Axes, kelvin: Array, rows: Rows) -> None:
@@ -86,14 +92,15 @@ def _mean_energies(ax: Axes, kelvin: Array, rows: Rows) -> None:
     ax.legend()
 
 
-def _paths(ax: Axes, kelvin: Array, rows: Rows) -> None:
-    step = -(-len(rows) // _MOST_POINTS)
-    shown = rows[::step]
+def _paths(ax: Axes, kelvin: Array, rows: Rows, mixing: Mixing) -> None:
+    # some round trips at the end, not a band of colour
+    one_trip = len(rows) * len(kelvin) / max(int(mixing.round_trips.sum()), 1)
+    last = rows[-max(_FEW, int(_TRIPS * one_trip)) :]
+    shown = last[:: -(-len(last) // _MOST_POINTS)]
     paths = replica_paths(shown["after"])
-    middle = paths.shape[1] // 2
-    for replica, color in ((0, BLUE), (middle, GREY), (paths.shape[1] - 1, ORANGE)):
+    for replica, color in ((0, BLUE), (paths.shape[1] - 1, ORANGE)):
         ax.plot(
-            shown["attempt"], kelvin[paths[:, replica]], color=color, lw=0.7,
+            shown["attempt"], kelvin[paths[:, replica]], color=color, lw=1.0,
             drawstyle="steps-post", label=f"replica {replica}",
         )  # fmt: skip
     ax.set(xlabel="attempt", ylabel="temperature / K", title="paths of replicas")
@@ -103,6 +110,7 @@ def _paths(ax: Axes, kelvin: Array, rows: Rows) -> None:
 def _round_trips(ax: Axes, mixing: Mixing) -> None:
     trips = mixing.round_trips
     ax.bar(np.arange(len(trips)), trips, color=BLUE, width=0.7)
+    _whole_numbers(ax.xaxis, ax.yaxis)
     ax.set(xlabel="replica", ylabel="round trips", title=f"{trips.sum()} round trips in all")
 
 
@@ -115,7 +123,15 @@ def _from_top(ax: Axes, kelvin: Array, mixing: Mixing) -> None:
         title=f"mixing: eigenvalue {mixing.eigenvalue:.3f} over {mixing.lag} attempts\n"
         f"a replica forgets its state in {mixing.relaxation_attempts:.3g} attempts",
     )  # fmt: skip
+    _whole_numbers(ax.xaxis)
     ax.legend()
+
+
+def _whole_numbers(*axes: Any) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    for axis in axes:
+        axis.set_major_locator(MaxNLocator(integer=True))
 
 
 def _color(state: int, n: int) -> tuple[float, float, float, float]:
