@@ -48,5 +48,4 @@ def write_journal(folder, header, rows):
     journal = Journal(folder, header)
     journal.begin()
     journal.append(rows)
-    journal.n_rows = len(rows)
     journal.close()

@@ -1,6 +1,6 @@
 #!/bin/bash
-# Replicas on GPUs: `pair_style quorum model.pt device cuda` in the script, or KOKKOS or the GPU package
-# of a LAMMPS of your own ([lammps] arguments in run.toml).
+# Replicas on GPUs: `pair_style quorum model.pt device cuda` in the script, or the GPU package of a LAMMPS
+# of your own ([lammps] arguments = ["-sf", "gpu", "-pk", "gpu", "1"] in run.toml).
 #
 # Every rank sees one GPU: its number on the machine modulo the GPUs there. With 4 GPUs on a machine:
 #   16 ranks, ranks_per_replica = 1, 16 states: 4 states share each GPU (small systems)

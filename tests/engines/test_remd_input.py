@@ -77,6 +77,7 @@ def test_mistakes(folder, old, new, words, capsys):
     [
         ("fix bath all nvt temp 300 300 0.1\n", "does not use ${temperature}"),
         (SCRIPT + "fix mc all quorum/swap 1 1 ${seed} 300\n", "write ${chain_seed}"),
+        (SCRIPT.replace("\n", " gjf vhalf\n"), "line 1: fix langevin with gjf"),
         (SCRIPT + "run 1000\n", "line 2: `run` would be done again after every checkpoint"),
         (SCRIPT + "  velocity all create 1 1\n", "line 2: `velocity`"),
     ],

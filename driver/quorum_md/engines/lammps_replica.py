@@ -358,6 +358,11 @@ class Replica:
                     f"{script}: atom_style: atoms have a size or an orientation ({flag[:-5]}), "
                     "which does not go from state to state; use a style of point particles"
                 )
+        if lmp.extract_setting("kokkos_active") == 1:
+            raise QuorumError(
+                "LAMMPS runs with KOKKOS, from whose memory configurations cannot be taken; "
+                "leave out `-k on`, and use the GPU package or a pair style with its own device"
+            )
         if not all(lmp.extract_box()[5]):
             raise QuorumError(
                 f"{script}: boundary: got one that is not periodic, expected p p p; make the cell "

@@ -251,6 +251,11 @@ def _check_script(where: str, path: Path) -> None:
                 f"{where}: line {number}: `{first}` would be done again after every checkpoint; "
                 "leave out `run`, and put what makes the start into [lammps] structure"
             )
+        if first == "fix" and re.search(r"\slangevin\s.*\sgjf\s+(?!no)", line):
+            raise QuorumError(
+                f"{where}: line {number}: fix langevin with gjf keeps noise of its own for atoms, "
+                "which does not go along with configurations; leave out gjf"
+            )
 
 
 def _uses(text: str, variable: str) -> bool:

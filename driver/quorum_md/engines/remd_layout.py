@@ -100,7 +100,7 @@ class Layout:
 def choose_gpu(world: Any) -> None:
     """Let this rank see one GPU only: its number on the machine modulo the GPUs that it sees.
 
-    Whatever uses it (pair_style quorum, KOKKOS, the GPU package) then takes that one. A launcher
+    Whatever uses it (pair_style quorum, the GPU package) then takes that one. A launcher
     that gives every rank a GPU of its own has done it already.
     """
     from mpi4py import MPI
@@ -127,8 +127,8 @@ def oversubscription(world: Any) -> str:
     ranks = local.size
     local.Free()
     # a rank bound to cores of its own sees only these
-    cores = len(os.sched_getaffinity(0))
-    if ranks > cores and cores == os.cpu_count():
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    if cores is not None and ranks > cores == os.cpu_count():
         return (
             f"{ranks} ranks share {cores} cores, which is several times slower than {cores} ranks; "
             "start fewer: states of one rank take turns"

@@ -107,6 +107,17 @@ class _Run:
     # --- the run ------------------------------------------------------------------------------
 
     def go(self, resume: bool) -> int:
+        before = {number: signal.signal(number, self._hear) for number in _SIGNALS}
+        try:
+            return self._go(resume)
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+            self.ensemble.close()
+            if self.journal is not None:
+                self.journal.close()
+
+    def _go(self, resume: bool) -> int:
         sizes: dict[str, int] = {}
         if resume:
             sizes = self._find()
@@ -119,15 +130,7 @@ class _Run:
             self._finish(0, {}, False)
         facts = self._build()
         self._open_files(facts, sizes)
-        before = {number: signal.signal(number, self._hear) for number in _SIGNALS}
-        try:
-            return self._loop()
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-            self.ensemble.close()
-            if self.journal is not None:
-                self.journal.close()
+        return self._loop()
 
     def _loop(self) -> int:
         last = self.settings.exchange.attempts

@@ -8,6 +8,7 @@ the attempt, `replicas` the permutation during it, `after` the one that the atte
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from dataclasses import asdict, dataclass
@@ -110,9 +111,9 @@ class Journal:
         return np.zeros(1, dtype=self._dtype)
 
     def append(self, row: Rows) -> None:
-        """Write a row; raises `QuorumError` if there is no space."""
-        self._do(lambda: self._file.write(row.tobytes()))
-        self.n_rows += 1
+        """Write rows; raises `QuorumError` if there is no space."""
+        self._do(lambda: self._write(row.tobytes()))
+        self.n_rows += len(row)
 
     def rows(self, start: int) -> Rows:
         """From row `start` on, in memory."""
@@ -139,6 +140,10 @@ class Journal:
 
         self._do(act)
         self.n_rows = n_rows
+
+    def _write(self, data: bytes) -> None:
+        if self._file.write(data) < len(data):  # the last that a disk has room for
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def _do(self, act: Any) -> None:
         try:
