@@ -80,13 +80,22 @@ def _table(where: str, kind: type[T], content: Mapping[str, Any]) -> T:
 
 
 def _value(where: str, hint: Any, value: Any) -> Any:
+    try:
+        return _first(hint, value)
+    except TypeError:
+        pass
+    words = " or ".join(_describe(one) for one in _alternatives(hint) if one is not type(None))
+    raise QuorumError(f"{where}: got {value!r:.60}, expected {words}")
+
+
+def _first(hint: Any, value: Any) -> Any:
+    """The value as the first of several types that it is; TypeError if it is none of them."""
     for one in _alternatives(hint):
         try:
             return _as(one, value)
         except TypeError:
             continue
-    words = " or ".join(_describe(one) for one in _alternatives(hint) if one is not type(None))
-    raise QuorumError(f"{where}: got {value!r:.60}, expected {words}")
+    raise TypeError
 
 
 def _alternatives(hint: Any) -> tuple[Any, ...]:
@@ -100,12 +109,11 @@ def _as(hint: Any, value: Any) -> Any:
     origin = typing.get_origin(hint)
     if origin is tuple and isinstance(value, list):
         return tuple(_as(typing.get_args(hint)[0], one) for one in value)
-    if origin in (dict, Mapping) or hint is dict:
-        if isinstance(value, dict) and all(type(v) in (int, float, str) for v in value.values()):
-            return dict(value)
-    elif hint is float and isinstance(value, int | float) and not isinstance(value, bool):
+    if origin is dict and isinstance(value, dict):
+        return {key: _first(typing.get_args(hint)[1], one) for key, one in value.items()}
+    if hint is float and isinstance(value, int | float) and not isinstance(value, bool):
         return float(value)
-    elif isinstance(hint, type) and type(value) is hint:
+    if isinstance(hint, type) and type(value) is hint:
         return value
     raise TypeError
 
@@ -113,4 +121,7 @@ def _as(hint: Any, value: Any) -> Any:
 def _describe(hint: Any) -> str:
     if typing.get_origin(hint) is tuple:
         return f"a list, each {_describe(typing.get_args(hint)[0])}"
-    return _WORDS.get(hint, "a table of names with numbers or texts")
+    if typing.get_origin(hint) is dict:
+        values = _alternatives(typing.get_args(hint)[1])
+        return f"a table, each {' or '.join(map(_describe, values))}"
+    return _WORDS[hint]

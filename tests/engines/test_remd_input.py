@@ -59,7 +59,7 @@ def test_geometric_ladder(folder):
         ("every = 10", 'time_limit = "1 day"', 'time_limit: got "1 day", expected "HH:MM:SS"'),
         ("[exchange]", "variables = { seed = 1 }\n[exchange]", "variables: seed is set for every"),
         ("[exchange]", 'variables = { "a b" = 1 }\n[exchange]', "letters, digits and _"),
-        ("[exchange]", "variables = { a = [1] }\n[exchange]", "expected a table of names"),
+        ("[exchange]", "variables = { a = [1] }\n[exchange]", "a table, each a number or a text"),
         ("[checkpoint]", '[output]\ncolumns = ["c_a b"]\n[checkpoint]', "one word of thermo_style"),
         ("temperatures_K = [600, 660, 720, 790]", "lowest_K = 300", "expected temperatures_K, or"),
     ],

@@ -101,6 +101,39 @@ def test_harmonic_crystal(name, tmp_path):
     assert 0.2 < accepted < 1.0
 
 
+def test_springs_that_differ(tmp_path):
+    """Hamiltonian exchange: ⟨U⟩ is the same for springs of any stiffness, displacements are not,
+    and free energies differ by 3/2 N kT ln of the ratio."""
+    stiffness = np.array([0.5, 0.7, 1.0])  # eV/Å²
+    words = thermostat("csvr", 0.2)
+    words += "fix stir all langevin ${temperature} ${temperature} 0.5 ${seed}\n"
+    write_run(
+        tmp_path,
+        box("1 1 1"),
+        SPRINGS.format(thermostat=words).replace("self 0.5", "self ${stiffness}"),
+        states={"temperatures_K": [300] * 3, "variables": {"stiffness": list(stiffness)}},
+        exchange={"attempts": 1000, "steps": 50},
+        checkpoint={"every": 500},
+    )
+    remd(tmp_path)
+    found = rows(tmp_path)[100:]
+    kT = BOLTZMANN_EV_K * 300
+    n = 4  # atoms
+    u = found["energy_eV"]
+    assert np.abs(z_scores(u, np.full(3, 1.5 * n * kT))).max() < 4.0
+    crossed = found["crossed_eV"]
+    for s, t in ((0, 1), (1, 0), (1, 2)):
+        asked = ~np.isnan(crossed[:, s, t])
+        assert 0.4 < asked.mean() < 0.6  # pairs take turns
+        ratio = crossed[asked, s, t] / crossed[asked, s, s]
+        np.testing.assert_allclose(ratio, stiffness[t] / stiffness[s], rtol=1e-6)
+        # what the energies of one state say of the other: exp of −ΔF/kT
+        weights = np.exp(-(crossed[asked, s, t] - crossed[asked, s, s]) / kT)
+        exact = (stiffness[s] / stiffness[t]) ** (1.5 * n)
+        assert abs(z_scores(weights[:, None], np.array([exact]))[0]) < 4.0
+    assert 0.2 < (found["replicas"] != found["after"]).any(axis=1).mean() < 1.0
+
+
 ALLOY_KELVIN = np.array([80.0, 110.0, 160.0])
 # Monte Carlo on frozen sites at the temperature of the state
 SWAPS = (

@@ -5,6 +5,8 @@
         attempt, step      (n,)
         replicas           (n, S) replica in each state before the attempt, whose frames these are
         after              (n, S) and after it
+        crossed_eV         (n, S, S) where potentials differ: energy of the configuration of each
+                           state in every state, NaN where no decision needed it
 
 So ``quorum reweight records.h5`` pools the states by MBAR, and any other program can.
 """
@@ -68,6 +70,8 @@ def write_exchange_records(path: PathLike, header: Header, rows: Rows) -> None:
         group.attrs["header"] = json.dumps(asdict(header))
         for name in ("attempt", "step", "replicas", "after"):
             write_dataset(group, name, np.asarray(rows[name]), "")
+        if header.parameters:
+            write_dataset(group, "crossed_eV", np.asarray(rows["crossed_eV"]), "eV")
 
     runs = [state_run(path, header, rows, s) for s in range(len(header.temperatures_K))]
     write_records(path, runs, more)
@@ -129,6 +133,8 @@ def read_exchange(path: PathLike) -> tuple[Header, Rows]:
             rows = np.zeros(len(group["attempt"]), dtype=header.dtype())
             for name in ("attempt", "step", "replicas", "after"):
                 rows[name] = group[name]
+            if header.parameters:
+                rows["crossed_eV"] = group["crossed_eV"]
             for s in range(len(header.temperatures_K)):
                 run = file[f"runs/{s}"]
                 rows["energy_eV"][:, s] = run["columns/potential"]

@@ -266,8 +266,12 @@ class Replica:
         rows = self._all(np.column_stack(columns))
         return Configuration(rows[np.argsort(rows[:, 0]), 1:], self.box())
 
-    def place(self, one: Configuration, velocity_factor: float) -> None:
-        """Take over a configuration, velocities times a factor."""
+    def place(self, one: Configuration, velocity_factor: float, forces: bool = True) -> None:
+        """Take over a configuration, velocities times a factor.
+
+        Args:
+            forces: those that it brings are those of this state, too.
+        """
         mine = np.searchsorted(self.ids, self._local("id"))
         rows = one.rows[mine]
         self._local("type")[:] = rows[:, TYPE]
@@ -287,7 +291,8 @@ class Replica:
             words += " xy final {:.17g} xz final {:.17g} yz final {:.17g}".format(*one.box[6:])
         self._do(f"change_box all {words} units box")
         self._do("run 0 post no")
-        self._write_forces(one.rows[:, F])
+        if forces:
+            self._write_forces(one.rows[:, F])
 
     def _write_forces(self, forces: Array) -> None:
         self._local("f")[:] = forces[np.searchsorted(self.ids, self._local("id"))]

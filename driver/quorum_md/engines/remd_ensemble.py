@@ -21,6 +21,8 @@ from .remd_checkpoint import read_forces, restart_name, write_forces
 from .remd_input import RemdFile
 from .remd_layout import Layout
 
+Array = npt.NDArray[np.float64]
+
 _LARGEST_SEED = 900_000_000  # of LAMMPS's generators
 _CHAIN = (1 << 60) - 1  # in place of an attempt
 # energies of a configuration in two instances differ by rounding, and the difference is no energy
@@ -65,6 +67,7 @@ class Ensemble:
                     "seed": seed_of(self.settings.exchange.seed, s, 0),
                     "chain_seed": seed_of(self.settings.exchange.seed, s, _CHAIN),
                     **lammps.variables,
+                    **state.parameters,
                 },
                 pressure_GPa=state.pressure_GPa,
                 members=lammps.members,
@@ -120,24 +123,52 @@ class Ensemble:
         """Of the states of this rank."""
         return {s: replica.configuration() for s, replica in self.replicas.items()}
 
-    def exchange(self, sources: npt.NDArray[np.int64], samples: list[Sample]) -> None:
-        """Give every state the configuration of another.
+    def crossed(self, samples: list[Sample], wanted: npt.NDArray[np.bool_] | None) -> Array:
+        """(S, S) energies in eV of the configuration of each state in every state.
+
+        Args:
+            samples: of `advance`.
+            wanted: (S, S) those that decisions need; None: one potential has one energy everywhere.
+        """
+        n = len(self.states)
+        own = np.array([one.energy_eV for one in samples])
+        self._visited: dict[int, Configuration] = {}
+        if wanted is None:
+            return np.repeat(own[:, None], n, axis=1)
+        energies = np.full((n, n), np.nan)
+        np.fill_diagonal(energies, own)
+        self._visited = self.configurations()
+        targets = np.arange(n)
+        for shift in range(1, n):
+            sources = (targets - shift) % n
+            sources = np.where(wanted[sources, targets], sources, targets)
+            for s, one in self.layout.move(sources, self._visited).items():
+                self.replicas[s].place(one, 1.0, forces=False)
+                energies[sources[s], s] = self.replicas[s].sample().energy_eV
+        parts = self.world.allgather(energies)
+        return np.where(np.isnan(energies), np.nanmax(parts, axis=0), energies)
+
+    def exchange(self, sources: npt.NDArray[np.int64], energies_eV: Array) -> None:
+        """Give every state the configuration of another, or its own again after `crossed`.
 
         Args:
             sources: (S,) state that each one's comes from.
-            samples: of `advance`.
+            energies_eV: of `crossed`.
 
         Raises:
             QuorumError: a configuration has not the energy that it had.
         """
         changed = [s for s in self.layout.own if sources[s] != s]
-        here = {s: self.replicas[s].configuration() for s in changed}
+        here = self._visited or {s: self.replicas[s].configuration() for s in changed}
         arrived = self.layout.move(sources, here)
-        for s in changed:
+        for s in self._visited or changed:
             source = int(sources[s])
             kelvin = [self.states[k].temperature_K for k in (source, s)]
-            self.replicas[s].place(arrived[s], float(velocity_factor(*kelvin)))
-            self._compare(s, source, samples[source].energy_eV)
+            # forces that come along are those of another potential, then: take the set-up's
+            brings = source == s or not self.settings.states.variables
+            one = arrived.get(s, here[s])
+            self.replicas[s].place(one, float(velocity_factor(*kelvin)), forces=brings)
+            self._compare(s, source, energies_eV[source, s])
 
     def _compare(self, state: int, source: int, energy_eV: float) -> None:
         """The same configuration has the same energy in all states, or exchange is wrong."""

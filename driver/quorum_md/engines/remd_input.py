@@ -41,6 +41,14 @@ _ONCE = (
 _TIME = re.compile(r"(?:(\d+)-)?(\d+):(\d\d):(\d\d)$")
 
 
+def check_variable(name: str) -> None:
+    """Raises `QuorumError` if LAMMPS or we cannot have a variable of this name."""
+    if name in VARIABLES:
+        raise QuorumError(f"variables: {name} is set for every state by quorum remd; leave it out")
+    if not re.fullmatch(r"\w+", name):
+        raise QuorumError(f"variables: {name}: LAMMPS has names of letters, digits and _ only")
+
+
 @dataclass(frozen=True)
 class States:
     """Thermodynamic states: temperatures one by one, or n with one ratio between two."""
@@ -50,6 +58,8 @@ class States:
     highest_K: float = 0.0
     n: int = 0
     pressure_GPa: float | tuple[float, ...] | None = None  # None: constant volume
+    # of the scripts, a number for each state, by which their potentials differ
+    variables: dict[str, tuple[float, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         ends = (self.lowest_K, self.highest_K, self.n)
@@ -74,6 +84,13 @@ class States:
                 f"pressure_GPa: got {len(self.pressure_GPa)} for {len(kelvin)} temperatures_K, "
                 "expected one number for all, or one for each"
             )
+        for name, values in self.variables.items():
+            if len(values) != len(kelvin) or not np.isfinite(values).all():
+                raise QuorumError(
+                    f"variables: {name}: got {list(values)}, expected a number for each of the "
+                    f"{len(kelvin)} states"
+                )
+            check_variable(name)
         pressures = [p for p in self.pressures_GPa if p is not None]
         if not np.isfinite(pressures).all():
             raise QuorumError(f"pressure_GPa: got {pressures}, expected finite numbers of GPa")
@@ -81,7 +98,11 @@ class States:
     @property
     def states(self) -> tuple[State, ...]:
         """As decisions know them."""
-        return tuple(map(State, self.temperatures_K, self.pressures_GPa))
+        parameters = [
+            {name: values[s] for name, values in self.variables.items()}
+            for s in range(len(self.temperatures_K))
+        ]
+        return tuple(map(State, self.temperatures_K, self.pressures_GPa, parameters))
 
     @property
     def pressures_GPa(self) -> tuple[float | None, ...]:
@@ -106,14 +127,7 @@ class Lammps:
     def __post_init__(self) -> None:
         _at_least("ranks_per_replica", self.ranks_per_replica, 1)
         for name in self.variables:
-            if name in VARIABLES:
-                raise QuorumError(
-                    f"variables: {name} is set for every state by quorum remd; leave it out"
-                )
-            if not re.fullmatch(r"\w+", name):
-                raise QuorumError(
-                    f"variables: {name}: LAMMPS has names of letters, digits and _ only"
-                )
+            check_variable(name)
 
 
 @dataclass(frozen=True)
@@ -230,6 +244,12 @@ def read_remd(path: str) -> RemdFile:
         )
     if "include" in text:  # what others use is not known
         return file
+    for name in file.settings.states.variables:
+        if not _uses(text, name):
+            raise QuorumError(
+                f"{path}: [states]: variables: {name}: no script uses ${{{name}}}; write it where "
+                "the potentials of the states differ, or leave it out"
+            )
     if not _uses(text, "temperature"):
         raise QuorumError(
             f"{path}: [lammps]: script: {lammps.script} does not use ${{temperature}}, so all "

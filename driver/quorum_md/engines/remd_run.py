@@ -39,6 +39,8 @@ from .remd_output import (
     trajectory_name,
 )
 
+Array = npt.NDArray[np.float64]
+
 STOPPED = 3  # exit code of a run that left a checkpoint before its last attempt
 _SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
 
@@ -158,24 +160,32 @@ class _Run:
         every = self.settings.output.trajectory
         if every and self.attempt % every == 0:
             self._write_frames(samples)
-        self.ensemble.exchange(self._decide(samples), samples)
+        wanted = None
+        if self.settings.states.variables:
+            # of replicas, in the order of their states
+            of_states = self.exchange.wanted(self.attempt - 1)[self.exchange.permutation]
+            wanted = self.world.bcast(of_states)
+        energies = self.ensemble.crossed(samples, wanted)
+        self.ensemble.exchange(self._decide(samples, energies), energies)
 
-    def _decide(self, samples: list[Sample]) -> npt.NDArray[np.int64]:
+    def _decide(self, samples: list[Sample], crossed: Array) -> npt.NDArray[np.int64]:
         """(S,) state from which each state's configuration comes, on all ranks."""
         sources = np.arange(len(self.states))
         if self.journal is not None:  # rank 0
             row = self.journal.row()
             before = self.exchange.permutation.copy()
             place = np.argsort(before)  # state of each replica
-            energies = np.array([one.energy_eV for one in samples])
             volumes = np.array([one.volume_A3 for one in samples])
-            u = reduced_energies(energies[place], self.states, volumes[place])
+            row["crossed_eV"] = crossed if self.settings.states.variables else np.empty((0, 0))
+            # what is not known is not read
+            known = np.where(np.isnan(crossed), np.inf, crossed)
+            u = reduced_energies(known[place], self.states, volumes[place])
             after = self.exchange.attempt(u, self.attempt - 1).permutation
             self.mixing.add(after)
             sources = place[after]
             row["attempt"], row["step"] = self.attempt, samples[0].step
             row["replicas"], row["after"] = before, after
-            row["energy_eV"], row["volume_A3"] = energies, volumes
+            row["energy_eV"], row["volume_A3"] = np.diagonal(crossed), volumes
             row["kinetic_K"] = [one.kinetic_K for one in samples]
             row["members_eV"] = [one.members_eV for one in samples]
             row["columns"] = [one.columns for one in samples]
@@ -241,6 +251,7 @@ class _Run:
             exchange.scheme,
             exchange.per_attempt,
             "mean" if facts.n_members else "LAMMPS",
+            states.variables,
         )
         self.journal = Journal(self.folder, header)
         if self.attempt:

@@ -12,8 +12,8 @@ import numpy.typing as npt
 
 from ..atomic import write_atomically
 from ..averages.timeseries import variance_of_mean
-from ..sampling.exchange import Exchange, Mixing, State, acceptance, mixing_of, reduced_energies
-from ..sampling.journal import Header, Rows, read_rows
+from ..sampling.exchange import Exchange, Mixing, acceptance, mixing_of
+from ..sampling.journal import Header, Rows, read_rows, reduced_matrix
 from ..units import EV_A3_GPA, thermal_energy_eV
 
 Array = npt.NDArray[np.float64]
@@ -49,11 +49,8 @@ def exchanged(header: Header, rows: Rows, state: dict[str, object] | None = None
     else:
         exchange.restore(state["exchange"])  # type: ignore[arg-type]
         mixing.restore(state["mixing"])  # type: ignore[arg-type]
-    states = tuple(map(State, header.temperatures_K, header.pressures_GPa))
     for row in rows[exchange.number :]:
-        place = np.argsort(row["replicas"])
-        u = reduced_energies(row["energy_eV"][place], states, row["volume_A3"][place])
-        exchange.attempt(u)
+        exchange.attempt(reduced_matrix(header, row)[np.argsort(row["replicas"])])
         mixing.add(row["after"])
     return Exchanged(header, rows, exchange, mixing)
 
@@ -84,19 +81,23 @@ def mixing_of_rows(rows: Rows) -> Mixing:
 
 
 def probabilities(header: Header, rows: Rows) -> Array:
-    """(S, S) mean probability with which states s and t would exchange, of all pairs."""
+    """(S, S) mean probability with which states s and t would exchange; nan if not known."""
     beta = np.array([1.0 / thermal_energy_eV(kelvin) for kelvin in header.temperatures_K])
     work = np.array([p or 0.0 for p in header.pressures_GPa]) / EV_A3_GPA
-    total = np.zeros((len(beta), len(beta)))
+    total, count = np.zeros((len(beta), len(beta))), np.zeros((len(beta), len(beta)))
     for start in range(0, len(rows), _ROWS):
         part = rows[start : start + _ROWS]
-        # u of the configuration in state s (second axis) in state t (third)
-        u = beta * (part["energy_eV"][:, :, None] + work * part["volume_A3"][:, :, None])
+        # of the configuration in state s (second axis) in state t (third)
+        energies = part["crossed_eV"] if header.parameters else part["energy_eV"][:, :, None]
+        u = beta * (energies + work * part["volume_A3"][:, :, None])
         own = np.diagonal(u, axis1=1, axis2=2)
         crossed = u + u.transpose(0, 2, 1)
         ratio = own[:, :, None] + own[:, None, :] - crossed
-        total += np.exp(np.minimum(0.0, ratio)).sum(axis=0)
-    return total / max(len(rows), 1)
+        total += np.nansum(np.exp(np.minimum(0.0, ratio)), axis=0)
+        count += (~np.isnan(ratio)).sum(axis=0)
+    with np.errstate(invalid="ignore"):
+        mean: Array = total / count
+    return mean
 
 
 def status(folder: str | os.PathLike[str], attempts: int | None = None) -> str:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import errno
 import json
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from ..atomic import write_atomically
 from ..errors import QuorumError
+from .exchange.states import State, reduced_energies
 
 Rows = npt.NDArray[np.void]
 FORMAT = "quorum-md journal"
@@ -38,6 +39,7 @@ class Header:
         timestep_fs: of the dynamics.
         seed, scheme, per_attempt: of the exchanges.
         driven_by: what the forces were from.
+        parameters: by which the potentials of the states differ, one number for each state.
     """
 
     temperatures_K: tuple[float, ...]
@@ -50,6 +52,7 @@ class Header:
     scheme: str
     per_attempt: int
     driven_by: str
+    parameters: dict[str, tuple[float, ...]] = field(default_factory=dict)
 
     def dtype(self) -> np.dtype[np.void]:
         """Of a row."""
@@ -63,6 +66,8 @@ class Header:
                 ("kinetic_K", "<f8", (n,)),
                 ("members_eV", "<f8", (n, self.n_members)),
                 ("columns", "<f8", (n, len(self.columns))),
+                # of the configuration of each state in every state, nan where nobody asked
+                ("crossed_eV", "<f8", (n, n) if self.parameters else (0, 0)),
                 ("replicas", "<i4", (n,)),
                 ("after", "<i4", (n,)),
             ]
@@ -155,6 +160,15 @@ class Journal:
             ) from error
 
 
+def reduced_matrix(header: Header, row: Rows) -> npt.NDArray[np.float64]:
+    """(S, S) u of the configuration of each state in every state; inf where nobody asked."""
+    states = tuple(map(State, header.temperatures_K, header.pressures_GPa))
+    energies = row["energy_eV"]
+    if header.parameters:
+        energies = np.where(np.isnan(row["crossed_eV"]), np.inf, row["crossed_eV"])
+    return reduced_energies(energies, states, row["volume_A3"])
+
+
 def read_header(folder: str | os.PathLike[str]) -> Header:
     """What the rows are.
 
@@ -179,7 +193,9 @@ def read_header(folder: str | os.PathLike[str]) -> Header:
 def header_of(content: dict[str, Any]) -> Header:
     """From what JSON has of it."""
     lists = ("temperatures_K", "pressures_GPa", "columns")
-    return Header(**{**content, **{name: tuple(content[name]) for name in lists}})
+    parameters = {name: tuple(values) for name, values in content["parameters"].items()}
+    changed = {name: tuple(content[name]) for name in lists}
+    return Header(**{**content, **changed, "parameters": parameters})
 
 
 def read_rows(folder: str | os.PathLike[str]) -> tuple[Header, Rows]:
