@@ -1,5 +1,7 @@
 """Records of replica exchange: the journal comes back, and the states pool to known averages."""
 
+from dataclasses import replace
+
 import h5py
 import numpy as np
 import pytest
@@ -71,6 +73,26 @@ def test_written_anew_when_it_has_grown(tmp_path):
         write_journal(tmp_path, header, rows[:n])
         keep_records(tmp_path, now=False)
         assert len(read_exchange(tmp_path / NAME)[1]) == expected
+
+
+def test_potentials_that_differ_are_not_pooled(tmp_path):
+    header, rows, _ = harmonic_rows(n=100)
+    header = replace(header, parameters={"k": (1.0, 2.0, 3.0, 4.0)})
+    more = np.zeros(100, dtype=header.dtype())
+    for name in rows.dtype.names:
+        if name != "crossed_eV":
+            more[name] = rows[name]
+    more["crossed_eV"] = np.nan
+    write_journal(tmp_path, header, more)
+    keep_records(tmp_path, now=True)
+    again, same = read_exchange(tmp_path / NAME)
+    assert again == header
+    for name in more.dtype.names:  # NaN is equal to itself here
+        np.testing.assert_array_equal(same[name], more[name])
+    runs = read_records(tmp_path / NAME)
+    assert runs[1].reference_name == "potential with k = 2"
+    with pytest.raises(QuorumError, match="expected runs driven by one potential"):
+        pooled(runs, 300.0)
 
 
 def test_refused(folder, tmp_path):

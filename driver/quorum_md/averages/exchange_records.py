@@ -91,16 +91,21 @@ def state_run(path: PathLike, header: Header, rows: Rows, state: int) -> Run:
         columns.append(Column(name, "", np.array(rows["columns"][:, state, k])))
     pressure = header.pressures_GPa[state]
     where = f"{path}" if state == 0 else f"{path} (run {state})"
+    name = "potential"
+    if header.parameters:  # states of other potentials are not pooled with this one
+        words = [f"{key} = {values[state]:g}" for key, values in header.parameters.items()]
+        name = f"potential with {', '.join(words)}"
     # the committee drives unless a potential or bias of the script's own adds to it
-    mean = np.abs(members.mean(axis=1) - driving).max() <= 1e-6 * np.abs(driving).max()
+    off = np.abs(members.mean(axis=1) - driving).max()
+    mean = header.n_members and not header.parameters and off <= 1e-6 * np.abs(driving).max()
     return Run(
         Table(where, columns, 0, False, how_to_add="add {} to [output] columns of run.toml"),
         np.arange(len(rows)),
         np.array(rows["step"]),
         header.steps,
         members,
-        "mean" if mean and header.n_members else driving,
-        "mean" if mean and header.n_members else "potential",
+        "mean" if mean else driving,
+        "mean" if mean else name,
         header.temperatures_K[state],
         0,
         (str(path),),

@@ -174,7 +174,8 @@ def _check(runs: Sequence[Run], one_state: bool) -> None:
                 f"{path}: {first.table.path} and it are not both at constant pressure or both at "
                 "constant volume; expected runs of one ensemble"
             )
-        if isinstance(run.reference, np.ndarray) != isinstance(first.reference, np.ndarray):
+        arrays = [isinstance(one.reference, np.ndarray) for one in (run, first)]
+        if any(arrays) and (not all(arrays) or run.reference_name != first.reference_name):
             raise QuorumError(
                 f"{path}: was driven by {run.reference_name}, {first.table.path} by "
                 f"{first.reference_name}; expected runs driven by one potential"
