@@ -2,6 +2,7 @@
 
 import itertools
 
+import ase.io
 import numpy as np
 import pytest
 
@@ -221,3 +222,59 @@ def test_volumes_of_an_ideal_gas(tmp_path):
     assert (errors < 0.03 * exact).all()
     accepted = (found["replicas"] != found["after"]).any(axis=1).mean()
     assert 0.2 < accepted < 1.0
+
+
+CHARGED = """
+units real
+atom_style charge
+lattice fcc 5.3
+region b prism 0 3 0 3 0 3 0.3 0.2 -0.1
+create_box 2 b
+create_atoms 1 box
+set type 1 type/subset 2 54 ${seed}
+mass 1 40.0
+mass 2 84.0
+set type 1 charge 0.3
+set type 2 charge -0.3
+velocity all create ${temperature} ${seed} loop all
+"""
+MOVING = """
+pair_style lj/cut/coul/cut 8.0
+pair_coeff 1 1 0.24 3.4
+pair_coeff 2 2 0.30 3.6
+timestep 2.0
+fix move all npt temp ${temperature} ${temperature} 100 tri ${pressure} ${pressure} 1000
+fix swap all atom/swap 10 5 ${chain_seed} ${temperature} types 1 2 ke yes
+thermo 1000
+"""
+
+
+def test_everything_goes_along(tmp_path):
+    """Charges, elements, a box that is no rectangle and changes its shape, units real, two ranks
+    for each: a configuration has the same energy in every state, or the run would end."""
+    write_run(
+        tmp_path,
+        CHARGED,
+        MOVING,
+        states={"temperatures_K": [60, 66, 73], "pressure_GPa": 0.01},
+        lammps={"ranks_per_replica": 2, "elements": ["Ar", "Kr"]},
+        exchange={"attempts": 40, "steps": 10},
+        output={"trajectory": 1, "columns": ["xy", "press"]},
+    )
+    remd(tmp_path, 2)
+    found = rows(tmp_path)
+    accepted = (found["replicas"] != found["after"]).any(axis=1)
+    assert accepted.sum() > 5
+    per_atom_eV = found["energy_eV"] / 108
+    assert ((-1.0 < per_atom_eV) & (per_atom_eV < 0.0)).all()
+    frames = [
+        ase.io.read(tmp_path / "remd" / "trajectories" / f"state-00{s}.extxyz", ":")
+        for s in range(3)
+    ]
+    for s in range(3):
+        for one, row in zip(frames[s], found, strict=True):
+            assert one.get_volume() == pytest.approx(row["volume_A3"][s], rel=1e-6)
+            assert one.cell[1, 0] == pytest.approx(row["columns"][s, 0], abs=1e-6)
+    changed = np.ptp([one.cell[1, 0] for one in frames[0]])
+    assert changed > 0.01
+    assert frames[0][0].symbols.get_chemical_formula() == "Ar54Kr54"

@@ -272,8 +272,10 @@ class Replica:
         Args:
             forces: those that it brings are those of this state, too.
         """
-        mine = np.searchsorted(self.ids, self._local("id"))
-        rows = one.rows[mine]
+        # change_box begins with wrapping atoms into the box that there is: it must be the right one
+        if not np.array_equal(self.box(), one.box):
+            self._set_box(one.box)
+        rows = one.rows[np.searchsorted(self.ids, self._local("id"))]
         self._local("type")[:] = rows[:, TYPE]
         self._local("image")[:] = np.ascontiguousarray(rows[:, IMAGE]).view(np.int64)
         self._local("x")[:] = rows[:, X]
@@ -283,16 +285,19 @@ class Replica:
             values = rows[:, start : start + width]
             self._local(name)[:] = values[:, 0] if width == 1 else values
             start += width
-        # also for equal boxes: this is what moves atoms any distance, to the ranks they belong to
-        words = " ".join(
-            f"{axis} final {one.box[d]:.17g} {one.box[d + 3]:.17g}" for d, axis in enumerate("xyz")
-        )
-        if self._lmp.extract_setting("triclinic"):
-            words += " xy final {:.17g} xz final {:.17g} yz final {:.17g}".format(*one.box[6:])
-        self._do(f"change_box all {words} units box")
+        # and ends with moving them any distance to the ranks they belong to
+        self._set_box(one.box)
         self._do("run 0 post no")
         if forces:
             self._write_forces(one.rows[:, F])
+
+    def _set_box(self, box: Array) -> None:
+        words = " ".join(
+            f"{axis} final {box[d]:.17g} {box[d + 3]:.17g}" for d, axis in enumerate("xyz")
+        )
+        if self._lmp.extract_setting("triclinic"):
+            words += " xy final {:.17g} xz final {:.17g} yz final {:.17g}".format(*box[6:])
+        self._do(f"change_box all {words} units box")
 
     def _write_forces(self, forces: Array) -> None:
         self._local("f")[:] = forces[np.searchsorted(self.ids, self._local("id"))]
