@@ -1,13 +1,15 @@
 """run.toml: what it may hold, and the sentences for what it may not."""
 
+import os
+
 import numpy as np
 import pytest
 
 from quorum_md.cli import main
 from quorum_md.engines.remd_ensemble import seed_of
 from quorum_md.engines.remd_input import Checkpoints, read_remd
-from quorum_md.engines.remd_layout import Layout
-from quorum_md.errors import QuorumError
+from quorum_md.engines.remd_layout import Layout, check_cores, choose_gpu
+from quorum_md.errors import QuorumError, QuorumWarning
 from remd_tools import change, write_run
 
 SCRIPT = "fix bath all langevin ${temperature} ${temperature} 0.1 ${seed}\n"
@@ -78,6 +80,10 @@ def test_mistakes(folder, old, new, words, capsys):
         ("fix bath all nvt temp 300 300 0.1\n", "does not use ${temperature}"),
         (SCRIPT + "fix mc all quorum/swap 1 1 ${seed} 300\n", "write ${chain_seed}"),
         (SCRIPT.replace("\n", " gjf vhalf\n"), "line 1: fix langevin with gjf"),
+        (SCRIPT + "dump d all custom 9 d.dump id\n", "line 2: all states would write one file"),
+        (SCRIPT + "dump d all custom 9 ${replica}.d id\n", "add `dump_modify d append yes`"),
+        (SCRIPT + "fix a all ave/time 1 1 1 v_x file ${replica}.a\n", "write `append` for `file`"),
+        (SCRIPT + "fix a all print 1 x append a.dat\n", "line 2: all states would write one"),
         (SCRIPT + "run 1000\n", "line 2: `run` would be done again after every checkpoint"),
         (SCRIPT + "  velocity all create 1 1\n", "line 2: `velocity`"),
     ],
@@ -87,6 +93,30 @@ def test_mistakes_in_scripts(folder, script, words):
     with pytest.raises(QuorumError) as error:
         read_remd(str(folder / "run.toml"))
     assert words in str(error.value)
+
+
+def test_files_of_the_script(folder):
+    more = "dump d all custom 9 ${replica}.d id\ndump_modify d sort id append yes\n"
+    more += "fix a all ave/time 1 1 1 v_x append ${replica}.a\n"
+    (folder / "in.run").write_text(SCRIPT + more)
+    read_remd(str(folder / "run.toml"))
+
+
+def test_a_gpu_for_every_rank(monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5,6,7")
+    choose_gpu(6)
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "6"
+    choose_gpu(1)  # the launcher's choice stays
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "6"
+
+
+def test_more_ranks_than_cores_are_slow(monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1}, raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    with pytest.warns(QuorumWarning, match="8 ranks share 2 cores"):
+        check_cores(0, 8)
+    check_cores(1, 8)  # said once
+    check_cores(0, 2)
 
 
 def test_pressure_needs_a_barostat(folder):

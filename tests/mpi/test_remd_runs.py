@@ -163,6 +163,7 @@ def test_a_signal_leaves_a_checkpoint(number, tmp_path):
     finally:
         process.kill()
     assert process.returncode == 3, output
+    assert "stopped; go on with `quorum remd run.toml --resume`" in output
     done = len(rows(folder))
     assert [int(p.name) for p in (folder / "remd" / "checkpoints").glob("*[1-9]*")] == [done]
     change(folder, "attempts = 100000", f"attempts = {done + 4}")

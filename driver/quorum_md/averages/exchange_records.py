@@ -47,15 +47,15 @@ _WORDS = Vocabulary(
 )
 
 
-def keep_records(folder: PathLike, *, now: bool) -> None:
-    """Write records.h5 of a run that goes on: now, or if it has grown enough since."""
+def keep_records(folder: PathLike, *, now: bool) -> bool:
+    """Write records.h5 of a run that goes on: now, or if it has grown enough; was it written?"""
     path = Path(folder) / NAME
     header, rows = read_rows(folder)
-    if not len(rows):
-        return
-    if not now and path.exists() and len(rows) < _GROWTH * _n_frames(path):
-        return
+    grown = not path.exists() or len(rows) >= _GROWTH * _n_frames(path)
+    if not len(rows) or not (now or grown):
+        return False
     write_exchange_records(path, header, rows)
+    return True
 
 
 def write_exchange_records(path: PathLike, header: Header, rows: Rows) -> None:

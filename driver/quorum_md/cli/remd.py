@@ -1,9 +1,8 @@
 """``quorum remd``: replica exchange with LAMMPS replicas, on a laptop or under MPI."""
 
 import argparse
-import os
+import contextlib
 import time
-from pathlib import Path
 
 from ..errors import QuorumError
 
@@ -45,6 +44,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """The exit code; a run that fails on one rank ends all."""
     began = time.monotonic()
+    if not (args.check or args.status or args.by_replica):
+        return _run(args, began)
     from ..engines.remd_input import read_remd
 
     file = read_remd(args.input)
@@ -57,13 +58,11 @@ def run(args: argparse.Namespace) -> int:
 
         print(status(file.folder, file.settings.exchange.attempts), end="")
         return 0
-    if args.by_replica:
-        from ..report.replica_trajectories import by_replica
+    from ..report.replica_trajectories import by_replica
 
-        for path in by_replica(file.folder):
-            print(path)
-        return 0
-    return _run(args, began)
+    for path in by_replica(file.folder):
+        print(path)
+    return 0
 
 
 def _run(args: argparse.Namespace, began: float) -> int:
@@ -80,15 +79,20 @@ def _run(args: argparse.Namespace, began: float) -> int:
         from ..averages.exchange_records import keep_records
         from ..report.exchange_status import write_summary
 
-        keep_records(progress.folder, now=progress.last)
-        write_summary(progress.folder)
+        if keep_records(progress.folder, now=progress.last):
+            write_summary(progress.folder, progress.of)
+        what = "" if progress.attempts < progress.of else ", the last"
+        print(f"attempt {progress.attempts} of {progress.of}{what}: checkpoint", flush=True)
+        if progress.last and not what:
+            print(f"stopped; go on with `quorum remd {args.input} --resume`", flush=True)
 
     world = MPI.COMM_WORLD
     try:
-        place = Path(args.input).resolve()
-        os.chdir(place.parent)  # scripts have paths of their own
-        file = read_remd(place.name)
-        return run(file, world, resume=args.resume, report=report, began=began)
-    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - other ranks would wait
+        file = read_remd(args.input)
+        with contextlib.chdir(file.root):  # scripts have paths of their own
+            return run(file, world, resume=args.resume, report=report, began=began)
+    except (Exception, KeyboardInterrupt) as error:  # other ranks would wait
+        if world.size == 1:
+            raise
         leave(world, error, args.debug)
         return 2

@@ -17,7 +17,6 @@
 Relative paths are those of the folder of run.toml.
 """
 
-import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -203,14 +202,20 @@ class RemdInput:
 
 @dataclass(frozen=True)
 class RemdFile:
-    """A run.toml that was read, and where it is."""
+    """A run.toml that was read.
+
+    Attributes:
+        path: as it was given, for errors.
+        root: its folder, from which its paths are taken.
+    """
 
     path: str
     settings: RemdInput
+    root: Path
 
     def place(self, name: str) -> Path:
         """A path that run.toml names."""
-        return Path(os.path.abspath(self.path)).parent / name
+        return self.root / name
 
     @property
     def folder(self) -> Path:
@@ -224,7 +229,7 @@ def read_remd(path: str) -> RemdFile:
     Raises:
         QuorumError: as `read_toml`; no such script; a variable of ours that no script uses.
     """
-    file = RemdFile(path, read_toml(path, RemdInput))
+    file = RemdFile(path, read_toml(path, RemdInput), Path(path).absolute().parent)
     lammps = file.settings.lammps
     text = ""
     for key in ("structure", "script"):
@@ -264,18 +269,42 @@ def read_remd(path: str) -> RemdFile:
 
 
 def _check_script(where: str, path: Path) -> None:
-    for number, line in enumerate(path.read_text(errors="replace").splitlines(), 1):
+    text = path.read_text(encoding="utf-8", errors="replace")
+    for number, line in enumerate(text.splitlines(), 1):
         first = (line.split() or [""])[0]
         if first in _ONCE:
             raise QuorumError(
                 f"{where}: line {number}: `{first}` would be done again after every checkpoint; "
                 "leave out `run`, and put what makes the start into [lammps] structure"
             )
+        problem = _file_problem(first, line, text)
+        if problem:
+            raise QuorumError(f"{where}: line {number}: {problem}")
         if first == "fix" and re.search(r"\slangevin\s.*\sgjf\s+(?!no)", line):
             raise QuorumError(
                 f"{where}: line {number}: fix langevin with gjf keeps noise of its own for atoms, "
                 "which does not go along with configurations; leave out gjf"
             )
+
+
+def _file_problem(command: str, line: str, text: str) -> str:
+    """A file of the script's own: one for each state, and written on after a checkpoint."""
+    words = line.split("#")[0].split()
+    grows = command == "dump" or (command == "fix" and {"file", "append"} & set(words))
+    if not grows:
+        return ""
+    if "${replica}" not in line:
+        return "all states would write one file; put ${replica} into its name"
+    name = re.escape(words[1]) if len(words) > 1 else ""
+    appends = re.search(rf"^\s*dump_modify\s+{name}\s.*\bappend\s+yes", text, re.MULTILINE)
+    if command == "dump" and not appends:
+        return (
+            f"the file would begin anew after every checkpoint; add `dump_modify {words[1]} append "
+            "yes`, or use trajectory in [output] of run.toml"
+        )
+    if command == "fix" and "append" not in words:
+        return "the file would begin anew after every checkpoint; write `append` for `file`"
+    return ""
 
 
 def _uses(text: str, variable: str) -> bool:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import QuorumError
+from ..errors import QuorumError, warn
 from .lammps_replica import Configuration
 
 _VISIBLE = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES")
@@ -97,17 +97,22 @@ class Layout:
         return arrived
 
 
-def choose_gpu(world: Any) -> None:
-    """Let this rank see one GPU only: its number on the machine modulo the GPUs that it sees.
-
-    Whatever uses it (pair_style quorum, the GPU package) then takes that one. A launcher
-    that gives every rank a GPU of its own has done it already.
-    """
+def on_this_machine(world: Any) -> tuple[int, int]:
+    """Number of this rank among those on its machine, and how many these are."""
     from mpi4py import MPI
 
     local = world.Split_type(MPI.COMM_TYPE_SHARED)
-    rank = local.rank
+    found = local.rank, local.size
     local.Free()
+    return found
+
+
+def choose_gpu(rank: int) -> None:
+    """Let a rank see one GPU only: its number on the machine modulo the GPUs that it sees.
+
+    Whatever uses it (pair_style quorum, the GPU package) then takes that one. A launcher that gives
+    every rank a GPU of its own has done it already.
+    """
     for name in _VISIBLE:
         if name in os.environ:
             devices = [one for one in os.environ[name].split(",") if one.strip()]
@@ -119,18 +124,12 @@ def choose_gpu(world: Any) -> None:
         os.environ["CUDA_VISIBLE_DEVICES"] = str(rank % count)
 
 
-def oversubscription(world: Any) -> str:
-    """A sentence if a machine has more ranks than cores, which is slower than fewer ranks."""
-    from mpi4py import MPI
-
-    local = world.Split_type(MPI.COMM_TYPE_SHARED)
-    ranks = local.size
-    local.Free()
+def check_cores(rank: int, n_ranks: int) -> None:
+    """Warn if a machine has more ranks than cores; its first rank does."""
     # a rank bound to cores of its own sees only these
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    if cores is not None and ranks > cores == os.cpu_count():
-        return (
-            f"{ranks} ranks share {cores} cores, which is several times slower than {cores} ranks; "
-            "start fewer: states of one rank take turns"
+    if rank == 0 and cores is not None and n_ranks > cores == os.cpu_count():
+        warn(
+            f"{n_ranks} ranks share {cores} cores, which is several times slower than {cores} "
+            "ranks; start fewer: states of one rank take turns"
         )
-    return ""

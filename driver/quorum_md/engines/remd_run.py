@@ -7,7 +7,6 @@ that any number of ranks takes the same ones for the same energies.
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 import time
@@ -19,14 +18,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import QuorumError, warn
+from ..errors import QuorumError
 from ..sampling.exchange import Exchange, Mixing, reduced_energies
 from ..sampling.journal import Header, Journal
 from .lammps_replica import Facts, Sample
 from .remd_checkpoint import Checkpoints
 from .remd_ensemble import Ensemble
 from .remd_input import RemdFile
-from .remd_layout import choose_gpu, oversubscription
+from .remd_layout import check_cores, choose_gpu, on_this_machine
 from .remd_output import (
     PATHS_HEAD,
     PATHS_NAME,
@@ -51,6 +50,7 @@ class Progress:
 
     folder: Path
     attempts: int
+    of: int
     last: bool  # the run ends here, for whatever reason
 
 
@@ -77,10 +77,9 @@ def run(
         QuorumError: on one rank or several; the caller must end the others (MPI_Abort).
     """
     began = time.monotonic() if began is None else began
-    choose_gpu(world)
-    problem = oversubscription(world)
-    if problem and world.rank == 0:
-        warn(problem)
+    rank, n_ranks = on_this_machine(world)
+    choose_gpu(rank)
+    check_cores(rank, n_ranks)
     return _Run(file, world, began, report).go(resume)
 
 
@@ -288,7 +287,7 @@ class _Run:
                 },
             )
             if attempt:
-                self.report(Progress(self.folder, attempt, last))
+                self.report(Progress(self.folder, attempt, self.settings.exchange.attempts, last))
         self.world.Barrier()
 
     # --- files --------------------------------------------------------------------------------
@@ -337,7 +336,5 @@ def leave(world: Any, error: BaseException, debug: bool) -> None:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201
     sys.stdout.flush()
     sys.stderr.flush()
-    if world.size > 1:
-        time.sleep(0.3)  # launchers forget what was printed just before the end
-        world.Abort(2)
-    os._exit(2)
+    time.sleep(0.3)  # launchers forget what was printed just before the end
+    world.Abort(2)

@@ -151,9 +151,9 @@ def status(folder: str | os.PathLike[str], attempts: int | None = None) -> str:
     return "\n".join(lines) + "\n"
 
 
-def write_summary(folder: str | os.PathLike[str]) -> None:
+def write_summary(folder: str | os.PathLike[str], attempts: int) -> None:
     """`status` as a file in the folder of the run."""
-    write_atomically(Path(folder) / NAME, status(folder))
+    write_atomically(Path(folder) / NAME, status(folder, attempts))
 
 
 def _mean(values: Array) -> tuple[float, float]:
