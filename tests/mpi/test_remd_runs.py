@@ -311,3 +311,16 @@ def test_trajectories_of_replicas(tmp_path):
     others = np.diff(found["replicas"][10:, 1]) != 0
     assert moved_A(frames).max() < 0.8 * one_state[others].min()
     assert "# 20 attempts of 20" in remd(folder, 1, "--status")
+
+
+@pytest.mark.parametrize("thermostat", ["nvt", "csvr"])
+def test_checkpoints_change_nothing(thermostat, tmp_path):
+    """Instances that are built anew go on with the thermostat's own variables: but for rounding,
+    the run is the one without checkpoints."""
+    often = alloy(tmp_path / "often", thermostat, checkpoint={"every": 3})
+    never = alloy(tmp_path / "never", thermostat, checkpoint={"every": 100})
+    for folder in (often, never):
+        remd(folder)
+    np.testing.assert_allclose(rows(often)["energy_eV"], rows(never)["energy_eV"], atol=1e-6)
+    np.testing.assert_allclose(rows(often)["kinetic_K"], rows(never)["kinetic_K"], atol=1e-3)
+    np.testing.assert_array_equal(rows(often)["after"], rows(never)["after"])
