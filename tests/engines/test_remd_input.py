@@ -9,6 +9,7 @@ from quorum_md.cli import main
 from quorum_md.engines.remd_ensemble import seed_of
 from quorum_md.engines.remd_input import Checkpoints, read_remd
 from quorum_md.engines.remd_layout import Layout, check_cores, choose_gpu
+from quorum_md.engines.remd_scripts import check_scripts
 from quorum_md.errors import QuorumError, QuorumWarning
 from remd_tools import change, write_run
 
@@ -77,7 +78,7 @@ def test_mistakes(folder, old, new, words, capsys):
 @pytest.mark.parametrize(
     ("script", "words"),
     [
-        ("fix bath all nvt temp 300 300 0.1\n", "does not use ${temperature}"),
+        ("fix bath all nvt temp 300 300 0.1 # ${temp}\n", "does not use ${temperature}"),
         (SCRIPT + "fix mc all quorum/swap 1 1 ${seed} 300\n", "write ${chain_seed}"),
         (SCRIPT.replace("\n", " gjf vhalf\n"), "line 1: fix langevin with gjf"),
         (SCRIPT + "dump d all custom 9 d.dump id\n", "line 2: all states would write one file"),
@@ -91,7 +92,7 @@ def test_mistakes(folder, old, new, words, capsys):
 def test_mistakes_in_scripts(folder, script, words):
     (folder / "in.run").write_text(script)
     with pytest.raises(QuorumError) as error:
-        read_remd(str(folder / "run.toml"))
+        check_scripts(read_remd(str(folder / "run.toml")))
     assert words in str(error.value)
 
 
@@ -99,7 +100,7 @@ def test_files_of_the_script(folder):
     more = "dump d all custom 9 ${replica}.d id\ndump_modify d sort id append yes\n"
     more += "fix a all ave/time 1 1 1 v_x append ${replica}.a\n"
     (folder / "in.run").write_text(SCRIPT + more)
-    read_remd(str(folder / "run.toml"))
+    check_scripts(read_remd(str(folder / "run.toml")))
 
 
 def test_a_gpu_for_every_rank(monkeypatch):
@@ -122,7 +123,7 @@ def test_more_ranks_than_cores_are_slow(monkeypatch):
 def test_pressure_needs_a_barostat(folder):
     change(folder, "790]", "790]\npressure_GPa = 0.0")
     with pytest.raises(QuorumError, match="does not use \\${pressure}"):
-        read_remd(str(folder / "run.toml"))
+        check_scripts(read_remd(str(folder / "run.toml")))
 
 
 def test_no_such_file(capsys):

@@ -2,7 +2,9 @@
 
 import argparse
 import contextlib
+import sys
 import time
+from typing import Any
 
 from ..errors import QuorumError
 
@@ -47,9 +49,11 @@ def run(args: argparse.Namespace) -> int:
     if not (args.check or args.status or args.by_replica):
         return _run(args, began)
     from ..engines.remd_input import read_remd
+    from ..engines.remd_scripts import check_scripts
 
     file = read_remd(args.input)
     if args.check:
+        check_scripts(file)
         states = file.settings.states.states
         print(f"{args.input}: {len(states)} states, {file.settings.exchange.attempts} attempts")
         return 0
@@ -73,7 +77,8 @@ def _run(args: argparse.Namespace, began: float) -> int:
             "remd: mpi4py or MPI is missing; run `pip install 'quorum-md[lammps,mpi]'`"
         ) from error
     from ..engines.remd_input import read_remd
-    from ..engines.remd_run import Progress, leave, run
+    from ..engines.remd_run import Progress, run
+    from ..engines.remd_scripts import check_scripts
 
     def report(progress: Progress) -> None:
         from ..averages.exchange_records import keep_records
@@ -89,10 +94,25 @@ def _run(args: argparse.Namespace, began: float) -> int:
     world = MPI.COMM_WORLD
     try:
         file = read_remd(args.input)
+        check_scripts(file)
         with contextlib.chdir(file.root):  # scripts have paths of their own
             return run(file, world, resume=args.resume, report=report, began=began)
     except (Exception, KeyboardInterrupt) as error:  # other ranks would wait
         if world.size == 1:
             raise
-        leave(world, error, args.debug)
+        _end_all(world, error, args.debug)
         return 2
+
+
+def _end_all(world: Any, error: BaseException, debug: bool) -> None:
+    """Say what happened on this rank, and end all others, which may wait for it."""
+    # mostly all ranks have the same to say: the first one does
+    time.sleep(min(0.5 * world.rank, 1.0))
+    if debug or not isinstance(error, QuorumError):
+        sys.excepthook(type(error), error, error.__traceback__)
+    else:
+        print(f"error: {error}", file=sys.stderr)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    time.sleep(0.3)  # launchers forget what was printed just before the end
+    world.Abort(2)

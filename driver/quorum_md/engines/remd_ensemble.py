@@ -16,12 +16,11 @@ from ..errors import QuorumError
 from ..sampling.exchange import velocity_factor
 from ..sampling.streams import words
 from ..units import thermal_energy_eV
-from .lammps_replica import Configuration, F, Facts, Replica, Sample
+from .lammps_configuration import Array, Configuration, F, Facts, Sample
+from .lammps_replica import Replica
 from .remd_checkpoint import read_forces, restart_name, write_forces
 from .remd_input import RemdFile
 from .remd_layout import Layout
-
-Array = npt.NDArray[np.float64]
 
 _LARGEST_SEED = 900_000_000  # of LAMMPS's generators
 _CHAIN = (1 << 60) - 1  # in place of an attempt

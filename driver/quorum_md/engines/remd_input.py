@@ -32,11 +32,6 @@ from ..toml_input import nearest, read_toml
 # what every script may use; [lammps] variables add to them. `seed` is another one after every
 # checkpoint, for noise that is not continued (fix langevin), `chain_seed` always the same
 VARIABLES = ("temperature", "pressure", "replica", "replicas", "seed", "chain_seed")
-# commands that would move atoms, or make them, at every start of a script
-_ONCE = (
-    *("run", "minimize", "rerun", "temper", "velocity", "displace_atoms", "create_atoms"),
-    *("create_box", "read_data", "read_restart", "read_dump", "reset_timestep", "set", "clear"),
-)
 _TIME = re.compile(r"(?:(\d+)-)?(\d+):(\d\d):(\d\d)$")
 
 
@@ -224,91 +219,12 @@ class RemdFile:
 
 
 def read_remd(path: str) -> RemdFile:
-    """Read and check run.toml, and that the files it names are there.
+    """Read and check run.toml.
 
     Raises:
-        QuorumError: as `read_toml`; no such script; a variable of ours that no script uses.
+        QuorumError: as `read_toml`.
     """
-    file = RemdFile(path, read_toml(path, RemdInput), Path(path).absolute().parent)
-    lammps = file.settings.lammps
-    text = ""
-    for key in ("structure", "script"):
-        name = getattr(lammps, key)
-        try:
-            text += file.place(name).read_text(encoding="utf-8", errors="replace")
-        except OSError as error:
-            raise QuorumError(
-                f"{path}: [lammps]: {key}: {name} cannot be read ({error.strerror}); give the path "
-                f"of a LAMMPS script, relative to {path}"
-            ) from error
-    _check_script(f"{path}: [lammps]: script: {lammps.script}", file.place(lammps.script))
-    if re.search(r"^\s*fix\s.*\squorum/swap\s.*\$\{seed\}", text, re.MULTILINE):
-        raise QuorumError(
-            f"{path}: [lammps]: script: ${{seed}} of fix quorum/swap is another one after every "
-            "checkpoint, but its chain continues with one seed; write ${chain_seed}"
-        )
-    if "include" in text:  # what others use is not known
-        return file
-    for name in file.settings.states.variables:
-        if not _uses(text, name):
-            raise QuorumError(
-                f"{path}: [states]: variables: {name}: no script uses ${{{name}}}; write it where "
-                "the potentials of the states differ, or leave it out"
-            )
-    if not _uses(text, "temperature"):
-        raise QuorumError(
-            f"{path}: [lammps]: script: {lammps.script} does not use ${{temperature}}, so all "
-            "states would run at one temperature; write it where the thermostat has its own"
-        )
-    if file.settings.states.pressure_GPa is not None and not _uses(text, "pressure"):
-        raise QuorumError(
-            f"{path}: [states]: pressure_GPa: {lammps.script} does not use ${{pressure}}; write it "
-            "where the barostat has its own, or leave out pressure_GPa at constant volume"
-        )
-    return file
-
-
-def _check_script(where: str, path: Path) -> None:
-    text = path.read_text(encoding="utf-8", errors="replace")
-    for number, line in enumerate(text.splitlines(), 1):
-        first = (line.split() or [""])[0]
-        if first in _ONCE:
-            raise QuorumError(
-                f"{where}: line {number}: `{first}` would be done again after every checkpoint; "
-                "leave out `run`, and put what makes the start into [lammps] structure"
-            )
-        problem = _file_problem(first, line, text)
-        if problem:
-            raise QuorumError(f"{where}: line {number}: {problem}")
-        if first == "fix" and re.search(r"\slangevin\s.*\sgjf\s+(?!no)", line):
-            raise QuorumError(
-                f"{where}: line {number}: fix langevin with gjf keeps noise of its own for atoms, "
-                "which does not go along with configurations; leave out gjf"
-            )
-
-
-def _file_problem(command: str, line: str, text: str) -> str:
-    """A file of the script's own: one for each state, and written on after a checkpoint."""
-    words = line.split("#")[0].split()
-    grows = command == "dump" or (command == "fix" and {"file", "append"} & set(words))
-    if not grows:
-        return ""
-    if "${replica}" not in line:
-        return "all states would write one file; put ${replica} into its name"
-    name = re.escape(words[1]) if len(words) > 1 else ""
-    appends = re.search(rf"^\s*dump_modify\s+{name}\s.*\bappend\s+yes", text, re.MULTILINE)
-    if command == "dump" and not appends:
-        return (
-            f"the file would begin anew after every checkpoint; add `dump_modify {words[1]} append "
-            "yes`, or use trajectory in [output] of run.toml"
-        )
-    if command == "fix" and "append" not in words:
-        return "the file would begin anew after every checkpoint; write `append` for `file`"
-    return ""
-
-
-def _uses(text: str, variable: str) -> bool:
-    return re.search(rf"\$\{{{variable}\}}|\bv_{variable}\b", text) is not None
+    return RemdFile(path, read_toml(path, RemdInput), Path(path).absolute().parent)
 
 
 def _at_least(name: str, value: int, least: int) -> None:

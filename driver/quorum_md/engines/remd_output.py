@@ -14,7 +14,7 @@ import numpy as np
 
 from ..errors import QuorumError
 from ..sampling.journal import Header, Rows
-from .lammps_replica import TYPE, Configuration, Sample, X
+from .lammps_configuration import TYPE, Configuration, Sample, X
 
 
 class Growing:

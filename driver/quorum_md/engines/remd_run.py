@@ -8,7 +8,6 @@ that any number of ranks takes the same ones for the same energies.
 from __future__ import annotations
 
 import signal
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ import numpy.typing as npt
 from ..errors import QuorumError
 from ..sampling.exchange import Exchange, Mixing, reduced_energies
 from ..sampling.journal import Header, Journal
-from .lammps_replica import Facts, Sample
+from .lammps_configuration import Facts, Sample
 from .remd_checkpoint import Checkpoints
 from .remd_ensemble import Ensemble
 from .remd_input import RemdFile
@@ -324,17 +323,3 @@ class _Run:
         needed = 2 * (self._slowest_s + self._slowest_checkpoint_s)
         late = elapsed + needed > self.settings.checkpoint.time_limit_s
         return bool(self.world.allreduce(int(bool(self._signal) or late)))
-
-
-def leave(world: Any, error: BaseException, debug: bool) -> None:
-    """Say what happened on this rank, and end all others, which may wait for it."""
-    # mostly all ranks have the same to say: the first one does
-    time.sleep(min(0.5 * world.rank, 1.0))
-    if debug or not isinstance(error, QuorumError):
-        sys.excepthook(type(error), error, error.__traceback__)
-    else:
-        print(f"error: {error}", file=sys.stderr)  # noqa: T201
-    sys.stdout.flush()
-    sys.stderr.flush()
-    time.sleep(0.3)  # launchers forget what was printed just before the end
-    world.Abort(2)
