@@ -275,6 +275,9 @@ def test_mistakes_in_scripts_are_sentences(tmp_path):
     remd(one, 2)
     elements = alloy(tmp_path / "elements", lammps={"elements": ["Cu"]})
     assert "elements: got 1 for 2 atom types" in remd(elements, 1, code=2)
+    column = alloy(tmp_path / "column", output={"columns": ["c_other"]})
+    output = remd(column, 1, code=2)
+    assert "[output]: columns: c_other: state 0" in output and "Invalid compute" in output
     many = alloy(tmp_path / "many")
     assert "5 ranks for 4 states of 1 ranks each" in remd(many, 5, code=2)
 

@@ -135,23 +135,27 @@ class Replica:
         """Go on, as if it had not stopped."""
         self._do(f"run {steps} pre no post no")
 
-    def sample(self) -> Sample:
-        """What is there now.
+    def energy_eV(self) -> float:
+        """Potential energy now, with that of fixes which say `energy yes`.
 
         Raises:
-            QuorumError: an energy that is not finite, a column that LAMMPS cannot give.
+            QuorumError: it is not finite.
         """
-        lmp = self._lmp
-        energy = self._get(lambda: lmp.extract_compute("thermo_pe", 0, 0)) * self.energy_unit_eV
+        energy = self._get(lambda: self._lmp.extract_compute("thermo_pe", 0, 0))
         if not np.isfinite(energy):
             raise QuorumError(
                 f"{self.label}: the potential energy is {energy} at step {self.step}; shorten the "
                 "timestep, or look at the structure"
             )
+        return float(energy) * self.energy_unit_eV
+
+    def sample(self) -> Sample:
+        """What is there now; raises `QuorumError` for a column that LAMMPS cannot give."""
+        lmp = self._lmp
         columns = [self._column(number) for number in range(len(self.columns))]
         box = self.box()
         return Sample(
-            float(energy),
+            self.energy_eV(),
             float(np.prod(box[3:6] - box[:3])),
             float(self._get(lambda: lmp.extract_compute("thermo_temp", 0, 0))),
             self.step,
@@ -160,8 +164,13 @@ class Replica:
         )
 
     def _column(self, number: int) -> float:
-        value = self._get(lambda: self._lmp.extract_variable(f"quorum_{number}"))
-        return float(value)
+        try:
+            return float(self._get(lambda: self._lmp.extract_variable(f"quorum_{number}")))
+        except QuorumError as error:
+            raise QuorumError(
+                f"[output]: columns: {self.columns[number]}: {error}; expected a word of the "
+                "script's thermo_style, which LAMMPS then has at every attempt"
+            ) from error
 
     def facts(self) -> Facts:
         """Of the instance that moves."""

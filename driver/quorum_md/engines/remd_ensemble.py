@@ -143,7 +143,7 @@ class Ensemble:
             sources = np.where(wanted[sources, targets], sources, targets)
             for s, one in self.layout.move(sources, self._visited).items():
                 self.replicas[s].place(one, 1.0, forces=False)
-                energies[sources[s], s] = self.replicas[s].sample().energy_eV
+                energies[sources[s], s] = self.replicas[s].energy_eV()
         parts = self.world.allgather(energies)
         return np.where(np.isnan(energies), np.nanmax(parts, axis=0), energies)
 
@@ -171,7 +171,7 @@ class Ensemble:
 
     def _compare(self, state: int, source: int, energy_eV: float) -> None:
         """The same configuration has the same energy in all states, or exchange is wrong."""
-        now = self.replicas[state].sample().energy_eV
+        now = self.replicas[state].energy_eV()
         allowed = _SAME_KT * thermal_energy_eV(self.states[state].temperature_K)
         allowed += _SAME_RELATIVE * abs(energy_eV)
         if abs(now - energy_eV) > allowed:
