@@ -8,7 +8,7 @@ not interrupted, whatever fixes keep to themselves.
 Between attempts the instance goes on as if nothing had been (`run N pre no`). A configuration that
 came from another state brings its forces: LAMMPS sets up anew (`run 0`), which draws new noise for
 fix langevin, and half a step with other noise than the half before it would cool. The forces that
-come along have the noise of the step before.
+come along have the noise of the step before (`Replica._write_forces`).
 """
 
 from __future__ import annotations
@@ -241,7 +241,7 @@ class Replica:
         self._set_box(one.box)
         self._do("run 0 post no")
         if forces:
-            self._write_forces(one.rows[:, F])
+            self._write_forces(one.rows[:, F], 0.5 * (1.0 + velocity_factor))
 
     def _set_box(self, box: Array) -> None:
         words = " ".join(
@@ -251,8 +251,17 @@ class Replica:
             words += " xy final {:.17g} xz final {:.17g} yz final {:.17g}".format(*box[6:])
         self._do(f"change_box all {words} units box")
 
-    def _write_forces(self, forces: Array) -> None:
-        self._local("f")[:] = forces[np.searchsorted(self.ids, self._local("id"))]
+    def _write_forces(self, forces: Array, weight: float = 1.0) -> None:
+        """Forces of the step before in place of the set-up's, of which 1 − weight is left.
+
+        Without noise they are the same, whatever the weight. Noise of the step before has the
+        amplitude, and friction the velocity, of the temperature before: with the weight (1 + c)/2
+        for velocities times c, both are too small by the same part (c − 1)/2 in this step, so that
+        they keep the new temperature but for terms of (c − 1)².
+        """
+        before = forces[np.searchsorted(self.ids, self._local("id"))]
+        now = self._local("f")
+        now[:] = before if weight == 1.0 else weight * before + (1.0 - weight) * now
 
     def _local(self, name: str) -> npt.NDArray[Any]:
         """LAMMPS's own memory: of the atoms of this rank."""
