@@ -65,6 +65,16 @@ def test_without_a_committee(tmp_path):
     np.testing.assert_array_equal(read_exchange(tmp_path / NAME)[1], rows)
 
 
+def test_constant_pressure(tmp_path):
+    header, rows, _ = harmonic_rows(n=100)
+    rows["volume_A3"] += np.random.default_rng(1).normal(size=(100, 4))
+    write_journal(tmp_path, replace(header, pressures_GPa=(0.1,) * 4), rows)
+    keep_records(tmp_path, now=True)
+    run = read_records(tmp_path / NAME)[3]
+    assert run.pressure_bar == pytest.approx(1000.0) and run.constant_volume is False
+    assert "volume" in run.names() and "press" not in run.names()
+
+
 def test_written_anew_when_it_has_grown(tmp_path):
     header, rows, _ = harmonic_rows(n=200)
     write_journal(tmp_path, header, rows[:100])

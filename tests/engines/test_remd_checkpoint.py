@@ -38,7 +38,8 @@ def test_newest_is_read_and_old_ones_go(checkpoints):
     np.testing.assert_array_equal(
         read_forces(checkpoints.place(20), 0), [[0.0, 1.0, 2.0], [3.0, 4.0, 5.0]]
     )
-    assert read_forces(checkpoints.place(20), 1) is None
+    with pytest.raises(QuorumError, match="state-001.forces: cannot be read"):
+        read_forces(checkpoints.place(20), 1)
     write(checkpoints, 20)  # again, after a run that went on from 10
     assert checkpoints.found() == [10, 20]
 

@@ -282,6 +282,22 @@ def test_mistakes_in_scripts_are_sentences(tmp_path):
     assert "5 ranks for 4 states of 1 ranks each" in remd(many, 5, code=2)
 
 
+def test_launchers_of_another_mpi(tmp_path):
+    """Processes that do not know of each other would all write the same run."""
+    folder = alloy(tmp_path)
+    done = subprocess.run(
+        command(1)[3:],
+        cwd=folder,
+        env=environment() | {"OMPI_COMM_WORLD_SIZE": "4"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 2
+    assert "4 processes were started, but each sees itself alone" in done.stderr
+    assert not (folder / "remd").exists()
+
+
 def test_energies_must_be_those_of_one_potential(tmp_path):
     """Where states have other potentials, temperatures alone do not decide: refused."""
     folder = alloy(tmp_path / "work", exchange={"attempts": 100})

@@ -40,6 +40,8 @@ def test_continues(run, tmp_path):
         journal.append(rows[k : k + 1])
     journal.sync()
     np.testing.assert_array_equal(journal.rows(45), rows[45:])
+    with pytest.raises(QuorumError, match="another run is writing it"):
+        Journal(tmp_path, header).resume(50)
     journal.close()
     np.testing.assert_array_equal(read_rows(tmp_path)[1], rows)
 

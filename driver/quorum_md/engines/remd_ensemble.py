@@ -84,7 +84,8 @@ class Ensemble:
         for s, replica in self.replicas.items():
             seed = seed_of(self.settings.exchange.seed, s, attempt)
             restart = checkpoint / restart_name(s)
-            replica.build(restart, lammps.script, seed, read_forces(checkpoint, s))
+            forces = read_forces(checkpoint, s) if attempt else None
+            replica.build(restart, lammps.script, seed, forces)
         facts: list[Facts] = self._everywhere(Replica.facts)
         for s, one in enumerate(facts):
             if one != facts[0]:

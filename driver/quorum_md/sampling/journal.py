@@ -9,6 +9,7 @@ the attempt, `replicas` the permutation during it, `after` the one that the atte
 from __future__ import annotations
 
 import errno
+import fcntl
 import json
 import os
 from dataclasses import asdict, dataclass, field
@@ -140,6 +141,7 @@ class Journal:
             path = self.folder / "journal.bin"
             path.touch()
             self._file = open(path, "r+b", buffering=0)
+            _lock(self._file, path)
             self._file.truncate(n_rows * self._dtype.itemsize)
             self._file.seek(0, os.SEEK_END)
 
@@ -158,6 +160,19 @@ class Journal:
                 f"{self.folder / 'journal.bin'}: cannot be written ({error.strerror}); make space, "
                 "then continue from the checkpoint with --resume"
             ) from error
+
+
+def _lock(file: Any, path: Path) -> None:
+    """One run at a time writes a journal, where the file system has locks."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        file.close()
+        raise QuorumError(
+            f"{path}: another run is writing it; wait until it ends, or give another folder"
+        ) from error
+    except OSError:
+        return
 
 
 def reduced_matrix(header: Header, row: Rows) -> npt.NDArray[np.float64]:
