@@ -176,7 +176,7 @@ def test_time_limit(tmp_path):
     remd(folder, 2, code=3)
     done = len(rows(folder))
     assert (folder / "remd" / "checkpoints" / f"{done:06d}" / "manifest.json").exists()
-    assert f"# {done} attempts" in (folder / "remd" / "summary.txt").read_text()
+    assert f"# {done} attempts" in (folder / "remd" / "states.dat").read_text()
 
 
 def test_damage_is_a_sentence(tmp_path):

@@ -1,6 +1,5 @@
 """Status and figure of replica exchange: the numbers are those of the run."""
 
-import io
 import json
 
 import numpy as np
@@ -9,7 +8,13 @@ import pytest
 from exchange_rows import FREEDOM, KELVIN, harmonic_rows, write_journal
 from quorum_md.cli import main
 from quorum_md.report.exchange_figure import figure
-from quorum_md.report.exchange_status import exchanged, of_folder, probabilities, status
+from quorum_md.report.exchange_status import (
+    exchanged,
+    of_folder,
+    probabilities,
+    status,
+    write_summary,
+)
 from quorum_md.sampling.exchange import acceptance, mixing_of
 from quorum_md.units import BOLTZMANN_EV_K
 
@@ -46,20 +51,33 @@ def test_probabilities_of_springs(run):
         assert found[s, t] == found[t, s] == pytest.approx(exact, abs=0.02)
 
 
-def test_table(run, tmp_path):
+def test_tables(run, tmp_path):
     header, rows, exchange = run
     write_journal(tmp_path, header, rows)
-    text = status(tmp_path, attempts=5000)
-    table = np.loadtxt(io.StringIO(text))
-    np.testing.assert_allclose(table[:, 1], KELVIN)
-    np.testing.assert_allclose(table[:, 4], rows["energy_eV"][1000:].mean(axis=0), rtol=1e-6)
+    write_summary(tmp_path, 5000)
+    states = np.loadtxt(tmp_path / "states.dat")
+    np.testing.assert_allclose(states[:, 1], KELVIN)
+    np.testing.assert_allclose(states[:, 4], rows["energy_eV"][1000:].mean(axis=0), rtol=1e-6)
+    exact = FREEDOM / 2 * BOLTZMANN_EV_K * np.array(KELVIN)
+    assert (np.abs(states[:, 4] - exact) < 4 * states[:, 5]).all()
+    ladder = np.loadtxt(tmp_path / "ladder.dat")
     up = acceptance(exchange.proposed, exchange.accepted)
-    np.testing.assert_allclose(table[:-1, 7], up, atol=1e-3)
-    assert "# 2000 attempts of 5000, 10 steps before each" in text
-    assert "momenta" not in text
+    np.testing.assert_allclose(ladder[:-1, 5], up, atol=1e-4)
     trips = of_folder(tmp_path).mixing.round_trips
-    np.testing.assert_array_equal(table[:, 10], trips)
-    assert f"round trips {trips.sum()} in all" in text and trips.sum() > 20
+    np.testing.assert_array_equal(ladder[:, 8], trips)
+    text = status(tmp_path, attempts=5000)
+    assert "# 2000 attempts of 5000, 10 steps before each" in text and trips.sum() > 20
+    assert "momenta" not in text and "replica exchange of 4 states: 2000 attempts" in text
+
+
+def test_a_ladder_from_its_statistics(run, tmp_path, capsys):
+    header, rows, _ = run
+    write_journal(tmp_path, header, rows)
+    write_summary(tmp_path, 2000)
+    assert main(["remd", "--plan", str(tmp_path / "ladder.dat"), "--replicas", "6"]) == 0
+    assert "300 to 400 K" in capsys.readouterr().out
+    assert main(["remd", "one.toml", "two.toml"]) == 2
+    assert "got 2 files, expected one: run.toml" in capsys.readouterr().err
 
 
 def test_a_wrong_temperature_is_pointed_at(run, tmp_path):

@@ -8,6 +8,7 @@ import time
 from typing import Any
 
 from ..errors import QuorumError
+from . import remd_plan
 
 # how many processes launchers say that they have started
 _LAUNCHED = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MV2_COMM_WORLD_SIZE", "SLURM_STEP_NUM_TASKS")
@@ -28,6 +29,8 @@ examples:
   mpiexec -n 4 quorum remd run.toml
   mpiexec -n 4 quorum remd run.toml --resume
   quorum remd run.toml --status
+  quorum remd --plan --range 300 1200 --atoms 432
+  quorum remd --plan remd/ladder.dat --replicas 12
   quorum reweight remd/records.h5 --at-temperature 700
 """
 
@@ -35,7 +38,8 @@ examples:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of ``quorum remd``."""
     parser.epilog = _EPILOG
-    parser.add_argument("input", metavar="run.toml", help="what to run")
+    parser.usage = "quorum remd run.toml [options]\n       quorum remd --plan [FILE ...] [options]"
+    parser.add_argument("input", nargs="*", metavar="FILE", help="run.toml: what to run")
     parser.add_argument("--resume", action="store_true", help="go on from the newest checkpoint")
     parser.add_argument("--check", action="store_true", help="check run.toml, do not run it")
     parser.add_argument(
@@ -44,21 +48,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--by-replica", action="store_true", help="trajectories of replicas from those of states"
     )
+    remd_plan.add_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """The exit code; a run that fails on one rank ends all."""
     began = time.monotonic()
+    if args.plan:
+        return remd_plan.run(args, args.input)
+    if len(args.input) != 1:
+        raise QuorumError(f"remd: got {len(args.input)} files, expected one: run.toml")
+    path = args.input[0]
     if not (args.check or args.status or args.by_replica):
-        return _run(args, began)
+        return _run(path, args, began)
     from ..engines.remd_input import read_remd
     from ..engines.remd_scripts import check_scripts
 
-    file = read_remd(args.input)
+    file = read_remd(path)
     if args.check:
         check_scripts(file)
         states = file.settings.states.states
-        print(f"{args.input}: {len(states)} states, {file.settings.exchange.attempts} attempts")
+        print(f"{path}: {len(states)} states, {file.settings.exchange.attempts} attempts")
         return 0
     if args.status:
         from ..report.exchange_status import status
@@ -72,7 +82,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _run(args: argparse.Namespace, began: float) -> int:
+def _run(path: str, args: argparse.Namespace, began: float) -> int:
     try:
         from mpi4py import MPI  # LAMMPS finds the same library, then
 
@@ -95,7 +105,7 @@ def _run(args: argparse.Namespace, began: float) -> int:
         what = "" if progress.attempts < progress.of else ", the last"
         print(f"attempt {progress.attempts} of {progress.of}{what}: checkpoint", flush=True)
         if progress.last and not what:
-            print(f"stopped; go on with `quorum remd {args.input} --resume`", flush=True)
+            print(f"stopped; go on with `quorum remd {path} --resume`", flush=True)
 
     world = MPI.COMM_WORLD
     started = max(int(os.environ.get(name, "1")) for name in _LAUNCHED)
@@ -105,7 +115,7 @@ def _run(args: argparse.Namespace, began: float) -> int:
             f"another MPI than mpi4py ({MPI.Get_library_version().split()[0]}); use its own"
         )
     try:
-        file = read_remd(args.input)
+        file = read_remd(path)
         check_scripts(file)
         with contextlib.chdir(file.root):  # scripts have paths of their own
             return run(file, world, resume=args.resume, report=report, began=began)

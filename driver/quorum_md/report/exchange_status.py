@@ -12,12 +12,12 @@ import numpy.typing as npt
 
 from ..atomic import write_atomically
 from ..averages.timeseries import variance_of_mean
-from ..sampling.exchange import Exchange, Mixing, acceptance, mixing_of
+from ..sampling.exchange import Exchange, Mixing, State, mixing_of, statistics_table
 from ..sampling.journal import Header, Rows, read_rows, reduced_matrix
 from ..units import EV_A3_GPA, thermal_energy_eV
 
 Array = npt.NDArray[np.float64]
-NAME = "summary.txt"
+NAMES = ("ladder.dat", "states.dat")
 # momenta further from the temperature than this and than their noise are pointed at; LAMMPS
 # counts 3 N - 3 of them, fix langevin moves 3 N
 _OFF_RELATIVE, _OFF_SIGMA = 0.05, 5.0
@@ -101,59 +101,59 @@ def probabilities(header: Header, rows: Rows) -> Array:
 
 
 def status(folder: str | os.PathLike[str], attempts: int | None = None) -> str:
-    """A table of the states with `#` lines around it, which numpy.loadtxt reads.
+    """Both tables of a run: how the ladder works, and what its states have sampled.
 
     Args:
         attempts: of the whole run.
+
+    Raises:
+        QuorumError: no run there.
     """
+    return "\n".join(_tables(folder, attempts))
+
+
+def write_summary(folder: str | os.PathLike[str], attempts: int) -> None:
+    """The tables of `status` as files of the run."""
+    for name, text in zip(NAMES, _tables(folder, attempts), strict=True):
+        write_atomically(Path(folder) / name, text)
+
+
+def _tables(folder: str | os.PathLike[str], attempts: int | None) -> tuple[str, str]:
     found = of_folder(folder)
-    header, rows, mixing = found.header, found.rows, found.mixing
-    done = len(rows)
-    lines = [
-        f"# {done} attempts" + (f" of {attempts}" if attempts else "") + f", {header.steps} steps "
-        f"before each; exchange {header.scheme}, {len(header.temperatures_K)} states"
-    ]
-    if not done:
-        return "\n".join([*lines, "# no attempt yet", ""])
-    half = rows[done // 2 :]
-    up = [*acceptance(found.exchange.proposed, found.exchange.accepted), np.nan]
-    expected = [*acceptance(found.exchange.proposed, found.exchange.probability), np.nan]
-    lines.append(
-        "# state temperature_K kinetic_K error energy_eV error volume_A3 acceptance_up expected_up "
-        "fraction_from_top round_trips(replica)"
-    )
+    header = found.header
+    states = tuple(map(State, header.temperatures_K, header.pressures_GPa))
+    ladder = statistics_table(found.exchange, found.mixing, states)
+    return ladder, sampled(header, found.rows, attempts)
+
+
+def sampled(header: Header, rows: Rows, attempts: int | None = None) -> str:
+    """A table of the states, for numpy.loadtxt: temperature of the momenta, energy, volume."""
+    done = f"{len(rows)} attempts" + (f" of {attempts}" if attempts else "")
+    lines = [f"# {done}, {header.steps} steps before each; means over the second half"]
+    if not len(rows):
+        return f"{lines[0]}\n# no attempt yet\n"
+    lines.append("# state temperature_K kinetic_K error energy_eV error volume_A3 error")
+    half = rows[len(rows) // 2 :]
     notes = []
     for s, kelvin in enumerate(header.temperatures_K):
-        kinetic, kinetic_error = _mean(half["kinetic_K"][:, s])
-        energy, energy_error = _mean(half["energy_eV"][:, s])
+        (kinetic, noise), energy, volume = (
+            _mean(half[name][:, s]) for name in ("kinetic_K", "energy_eV", "volume_A3")
+        )
         lines.append(
-            f"{s:4d} {kelvin:9.2f} {kinetic:9.2f} {kinetic_error:7.2f} {energy:15.6f} "
-            f"{energy_error:9.2g} {half['volume_A3'][:, s].mean():12.4f} {up[s]:7.3f} "
-            f"{expected[s]:7.3f} {mixing.fraction_from_top[s]:6.3f} {mixing.round_trips[s]:5d}"
+            f"{s:4d} {kelvin:9.2f} {kinetic:9.2f} {noise:7.2f} {energy[0]:15.6f} {energy[1]:9.2g} "
+            f"{volume[0]:12.4f} {volume[1]:9.2g}"
         )
         off = abs(kinetic - kelvin)
         if (
             len(half) >= _FEW
             and kinetic > 0
-            and off > max(_OFF_RELATIVE * kelvin, _OFF_SIGMA * kinetic_error)
+            and off > max(_OFF_RELATIVE * kelvin, _OFF_SIGMA * noise)
         ):
             notes.append(
                 f"# state {s}: momenta have {kinetic:.1f} K, expected {kelvin:g} K: the thermostat "
                 "does not keep the temperature of its state, or has not yet reached it"
             )
-    lines += notes
-    lines.append("# kinetic_K, energy_eV, volume_A3: over the second half of the attempts")
-    lines.append(
-        f"# round trips {mixing.round_trips.sum()} in all; mixing eigenvalue "
-        f"{mixing.eigenvalue:.4f} over {mixing.lag} attempts: a replica forgets its state in "
-        f"{mixing.relaxation_attempts:.3g} attempts"
-    )
-    return "\n".join(lines) + "\n"
-
-
-def write_summary(folder: str | os.PathLike[str], attempts: int) -> None:
-    """`status` as a file in the folder of the run."""
-    write_atomically(Path(folder) / NAME, status(folder, attempts))
+    return "\n".join([*lines, *notes]) + "\n"
 
 
 def _mean(values: Array) -> tuple[float, float]:
