@@ -13,8 +13,10 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import QuorumError
-from ..sampling.journal import Header, Rows
-from .lammps_configuration import TYPE, Configuration, Sample, X
+from ..sampling.journal import Header, Journal, Rows, check_header, read_header
+from .lammps_configuration import TYPE, Configuration, Facts, Sample, X
+from .remd_input import RemdFile
+from .remd_layout import Layout
 
 
 class Growing:
@@ -131,6 +133,90 @@ def path_rows(rows: Rows) -> str:
     stream = io.StringIO()
     np.savetxt(stream, np.column_stack([rows["attempt"], rows["step"], rows["after"]]), fmt="%d")
     return stream.getvalue()
+
+
+class RunFiles:
+    """The journal, tables and trajectories of a run, on the ranks that write them.
+
+    Attributes:
+        journal: on rank 0 only, once it is open.
+    """
+
+    def __init__(self, file: RemdFile, layout: Layout) -> None:
+        self.settings, self.folder, self.layout = file.settings, file.folder, layout
+        self.growing = Growing(file.folder)
+        self.journal: Journal | None = None
+        self._n_rows = 0  # that are in the tables
+
+    def header(self, n_members: int, timestep_fs: float) -> Header:
+        """Of the journal."""
+        exchange, states = self.settings.exchange, self.settings.states
+        return Header(
+            states.temperatures_K,
+            states.pressures_GPa,
+            n_members,
+            self.settings.output.columns,
+            exchange.steps,
+            timestep_fs,
+            exchange.seed,
+            exchange.scheme,
+            exchange.per_attempt,
+            "mean" if n_members else "LAMMPS",
+            states.variables,
+        )
+
+    def check(self) -> None:
+        """Raises `QuorumError` if the run that is there began with other settings."""
+        known = read_header(self.folder)
+        check_header(self.folder, known, self.header(known.n_members, known.timestep_fs))
+
+    def open(self, facts: Facts, attempt: int, sizes: Mapping[str, int]) -> None:
+        """Begin all files, or cut them to what they were at the checkpoint of an attempt."""
+        if self.layout.is_root and self.settings.output.trajectory:
+            for s in self.layout.own:
+                name = trajectory_name(s)
+                self.growing.begin(name, sizes.get(name, 0))
+        if self.layout.world.rank != 0:
+            return
+        header = self.header(facts.n_members, facts.timestep_fs)
+        self.journal = Journal(self.folder, header)
+        if attempt:
+            self.journal.resume(attempt)
+        else:
+            self.journal.begin()
+        self._n_rows = attempt
+        self.growing.begin(PATHS_NAME, sizes.get(PATHS_NAME, 0), PATHS_HEAD)
+        for s in range(len(header.temperatures_K)):
+            name = table_name(s)
+            self.growing.begin(name, sizes.get(name, 0), table_head(header, s))
+
+    def write_frame(
+        self, state: int, one: Configuration, sample: Sample, words: Mapping[str, object]
+    ) -> None:
+        """A frame of a state of this group, by its first rank."""
+        if self.layout.is_root:
+            text = frame(one, sample, self.settings.lammps.elements, words)
+            self.growing.append(trajectory_name(state), text)
+
+    def write_tables(self) -> None:
+        """What the journal has, and the tables not yet."""
+        if self.journal is None:
+            return
+        self.journal.sync()
+        rows = self.journal.rows(self._n_rows)
+        self._n_rows = self.journal.n_rows
+        self.growing.append(PATHS_NAME, path_rows(rows))
+        for s in range(len(self.journal.header.temperatures_K)):
+            self.growing.append(table_name(s), table_rows(rows, s))
+
+    def sizes(self) -> dict[str, int]:
+        """Of the files of this rank, in bytes, all of them on the disk."""
+        return self.growing.sizes()
+
+    def close(self) -> None:
+        """No more rows."""
+        if self.journal is not None:
+            self.journal.close()
 
 
 def _cannot(path: Path, error: OSError) -> QuorumError:

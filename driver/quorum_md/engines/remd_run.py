@@ -19,25 +19,12 @@ import numpy.typing as npt
 
 from ..errors import QuorumError
 from ..sampling.exchange import Exchange, Mixing, reduced_energies
-from ..sampling.journal import Header, Journal
-from .lammps_configuration import Facts, Sample
+from .lammps_configuration import Array, Facts, Sample
 from .remd_checkpoint import Checkpoints
 from .remd_ensemble import Ensemble
 from .remd_input import RemdFile
 from .remd_layout import check_cores, choose_gpu, on_this_machine
-from .remd_output import (
-    PATHS_HEAD,
-    PATHS_NAME,
-    Growing,
-    frame,
-    path_rows,
-    table_head,
-    table_name,
-    table_rows,
-    trajectory_name,
-)
-
-Array = npt.NDArray[np.float64]
+from .remd_output import RunFiles
 
 STOPPED = 3  # exit code of a run that left a checkpoint before its last attempt
 _SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
@@ -97,10 +84,8 @@ class _Run:
         self.exchange = Exchange(n, exchange.seed, exchange.scheme, exchange.per_attempt)
         self.mixing = Mixing(n)
         self.checkpoints = Checkpoints(self.folder / "checkpoints", self.settings.checkpoint.keep)
-        self.growing = Growing(self.folder)
-        self.journal: Journal | None = None
+        self.files = RunFiles(file, self.ensemble.layout)
         self.attempt = 0
-        self._told = 0  # rows of the journal that are in the tables
         self._signal = 0
         self._slowest_s = self._slowest_checkpoint_s = 0.0
 
@@ -114,14 +99,15 @@ class _Run:
             for number, handler in before.items():
                 signal.signal(number, handler)
             self.ensemble.close()
-            if self.journal is not None:
-                self.journal.close()
+            self.files.close()
 
     def _go(self, resume: bool) -> int:
         sizes: dict[str, int] = {}
         if resume:
             sizes = self._find()
             if self.attempt >= self.settings.exchange.attempts:
+                if self.world.rank == 0:
+                    self.report(Progress(self.folder, self.attempt, self.attempt, True))
                 return 0
         else:
             self._make_folder()
@@ -129,7 +115,7 @@ class _Run:
             self.mixing.add(self.exchange.permutation)
             self._finish(0, {}, False)
         facts = self._build()
-        self._open_files(facts, sizes)
+        self.files.open(facts, self.attempt, sizes)
         return self._loop()
 
     def _loop(self) -> int:
@@ -169,8 +155,9 @@ class _Run:
     def _decide(self, samples: list[Sample], crossed: Array) -> npt.NDArray[np.int64]:
         """(S,) state from which each state's configuration comes, on all ranks."""
         sources = np.arange(len(self.states))
-        if self.journal is not None:  # rank 0
-            row = self.journal.row()
+        journal = self.files.journal
+        if journal is not None:  # rank 0
+            row = journal.row()
             before = self.exchange.permutation.copy()
             place = np.argsort(before)  # state of each replica
             volumes = np.array([one.volume_A3 for one in samples])
@@ -187,7 +174,7 @@ class _Run:
             row["kinetic_K"] = [one.kinetic_K for one in samples]
             row["members_eV"] = [one.members_eV for one in samples]
             row["columns"] = [one.columns for one in samples]
-            self.journal.append(row)
+            journal.append(row)
         self.world.Bcast(sources)
         return sources
 
@@ -222,6 +209,8 @@ class _Run:
                 "or start anew in another folder"
             )
         self.attempt = int(content["attempt"])
+        if self.attempt and self.world.rank == 0:  # before LAMMPS starts
+            self.files.check()
         self.exchange.restore(content["exchange"])
         self.mixing.restore(content["mixing"])
         return dict(content["sizes"])
@@ -229,47 +218,13 @@ class _Run:
     def _build(self) -> Facts:
         return self.ensemble.build(self.checkpoints.place(self.attempt), self.attempt)
 
-    def _open_files(self, facts: Facts, sizes: dict[str, int]) -> None:
-        layout = self.ensemble.layout
-        if layout.is_root and self.settings.output.trajectory:
-            for s in layout.own:
-                name = trajectory_name(s)
-                self.growing.begin(name, sizes.get(name, 0))
-        if self.world.rank != 0:
-            return
-        exchange, states = self.settings.exchange, self.settings.states
-        header = Header(
-            states.temperatures_K,
-            states.pressures_GPa,
-            facts.n_members,
-            self.settings.output.columns,
-            exchange.steps,
-            facts.timestep_fs,
-            exchange.seed,
-            exchange.scheme,
-            exchange.per_attempt,
-            "mean" if facts.n_members else "LAMMPS",
-            states.variables,
-        )
-        self.journal = Journal(self.folder, header)
-        if self.attempt:
-            self.journal.resume(self.attempt)
-        else:
-            self.journal.begin()
-        self._told = self.attempt
-        self.growing.begin(PATHS_NAME, sizes.get(PATHS_NAME, 0), PATHS_HEAD)
-        for s in range(len(self.states)):
-            name = table_name(s)
-            self.growing.begin(name, sizes.get(name, 0), table_head(header, s))
-
     def _checkpoint(self, last: bool) -> None:
         if self.world.rank == 0:
             self.checkpoints.begin(self.attempt)
         self.world.Barrier()
         self.ensemble.save(self.checkpoints.part(self.attempt))
-        if self.world.rank == 0:
-            self._write_tables()
-        parts = self.world.gather(self.growing.sizes())
+        self.files.write_tables()
+        parts = self.world.gather(self.files.sizes())
         sizes = {k: v for part in parts or [] for k, v in part.items()}
         self._finish(self.attempt, sizes, last)
 
@@ -289,25 +244,11 @@ class _Run:
                 self.report(Progress(self.folder, attempt, self.settings.exchange.attempts, last))
         self.world.Barrier()
 
-    # --- files --------------------------------------------------------------------------------
-
     def _write_frames(self, samples: list[Sample]) -> None:
         replicas = self.world.bcast(self.exchange.permutation)
-        elements = self.settings.lammps.elements
         for s, one in self.ensemble.configurations().items():
-            if self.ensemble.layout.is_root:
-                about = {"attempt": self.attempt, "state": s, "replica": replicas[s]}
-                text = frame(one, samples[s], elements, about)
-                self.growing.append(trajectory_name(s), text)
-
-    def _write_tables(self) -> None:
-        assert self.journal is not None
-        self.journal.sync()
-        rows = self.journal.rows(self._told)
-        self._told = self.journal.n_rows
-        self.growing.append(PATHS_NAME, path_rows(rows))
-        for s in range(len(self.states)):
-            self.growing.append(table_name(s), table_rows(rows, s))
+            about = {"attempt": self.attempt, "state": s, "replica": replicas[s]}
+            self.files.write_frame(s, one, samples[s], about)
 
     # --- the end ------------------------------------------------------------------------------
 

@@ -96,14 +96,7 @@ class Journal:
         Raises:
             QuorumError: another header, fewer rows than that.
         """
-        known = read_header(self.folder)
-        if known != self.header:
-            different = [k for k, v in asdict(known).items() if v != getattr(self.header, k)]
-            raise QuorumError(
-                f"{self.folder / 'journal.json'}: was written with other {', '.join(different)}; a "
-                "run is continued with what it began with: change run.toml back, or start anew in "
-                "another folder"
-            )
+        check_header(self.folder, read_header(self.folder), self.header)
         path = self.folder / "journal.bin"
         if not path.exists() or path.stat().st_size < n_rows * self._dtype.itemsize:
             raise QuorumError(
@@ -203,6 +196,17 @@ def read_header(folder: str | os.PathLike[str]) -> Header:
     if content.pop("format", None) != FORMAT or content.pop("version", None) != VERSION:
         raise QuorumError(f"{path}: is no journal of this version of quorum remd")
     return header_of(content)
+
+
+def check_header(folder: str | os.PathLike[str], known: Header, header: Header) -> None:
+    """Raises `QuorumError` if a run is not continued with what it began with."""
+    different = [k for k, v in asdict(known).items() if v != getattr(header, k)]
+    if different:
+        raise QuorumError(
+            f"{Path(folder) / 'journal.json'}: was written with other {', '.join(different)}; a "
+            "run is continued with what it began with: change run.toml back, or start anew in "
+            "another folder"
+        )
 
 
 def header_of(content: dict[str, Any]) -> Header:
