@@ -68,22 +68,23 @@ def test_ideal_gas(name, tmp_path):
     assert (errors < 0.02 * KELVIN).all()
 
 
-def test_exchange_every_other_step(tmp_path):
-    """fix langevin draws new noise when LAMMPS is set up: without the forces that come along with a
-    configuration, the momenta have 0.77 of the temperature."""
+@pytest.mark.parametrize(("attempts", "every"), [(2500, 1000), (700, 2)])
+def test_exchange_every_other_step(attempts, every, tmp_path):
+    """fix langevin draws new noise when LAMMPS is set up, for an exchange or after a checkpoint:
+    without the forces of the step before, the momenta have 0.77 of the temperature."""
     kelvin = np.array([300.0, 450.0])
     write_run(
         tmp_path,
         box("2 2 2"),
         IDEAL.format(thermostat=thermostat("langevin", 0.05)),
         states={"temperatures_K": list(kelvin)},
-        exchange={"attempts": 2500, "steps": 2},
-        checkpoint={"every": 1000},
+        exchange={"attempts": attempts, "steps": 2},
+        checkpoint={"every": every},
     )
     remd(tmp_path, 1)
     momenta = rows(tmp_path)["kinetic_K"][100:]
     assert np.abs(z_scores(momenta, kelvin)).max() < 4.0
-    assert (np.sqrt([variance_of_mean(one) for one in momenta.T]) < 0.015 * kelvin).all()
+    assert (np.sqrt([variance_of_mean(one) for one in momenta.T]) < 0.03 * kelvin).all()
 
 
 SPRINGS = """
