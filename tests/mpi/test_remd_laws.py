@@ -68,7 +68,7 @@ def test_ideal_gas(name, tmp_path):
     assert (errors < 0.02 * KELVIN).all()
 
 
-@pytest.mark.parametrize(("attempts", "every"), [(2500, 1000), (700, 2)])
+@pytest.mark.parametrize(("attempts", "every"), [(2500, 1000), (350, 2)])
 def test_exchange_every_other_step(attempts, every, tmp_path):
     """fix langevin draws new noise when LAMMPS is set up, for an exchange or after a checkpoint:
     without the forces of the step before, the momenta have 0.77 of the temperature."""
@@ -84,7 +84,7 @@ def test_exchange_every_other_step(attempts, every, tmp_path):
     remd(tmp_path, 1)
     momenta = rows(tmp_path)["kinetic_K"][100:]
     assert np.abs(z_scores(momenta, kelvin)).max() < 4.0
-    assert (np.sqrt([variance_of_mean(one) for one in momenta.T]) < 0.03 * kelvin).all()
+    assert (np.sqrt([variance_of_mean(one) for one in momenta.T]) < 0.04 * kelvin).all()
 
 
 SPRINGS = """
