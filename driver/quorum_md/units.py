@@ -56,3 +56,14 @@ LENGTH_A = {
 def thermal_energy_eV(temperature_K: float) -> float:
     """kT in eV."""
     return BOLTZMANN_EV_K * temperature_K
+
+# what PLUMED 2.10 takes the words of its action UNITS for (older constants than those above): an
+# input says the same here as there
+PLUMED_ENERGY_KJ_MOL = {
+    "kj/mol": 1.0,
+    "kcal/mol": 4.184,
+    "j/mol": 0.001,
+    "eV": 96.48530749925792,
+    "Ha": 2625.499638,
+}
+PLUMED_LENGTH_NM = {"nm": 1.0, "A": 0.1, "um": 1000.0, "Bohr": 0.052917721067}

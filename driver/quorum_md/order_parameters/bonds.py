@@ -1,0 +1,106 @@
+"""Pairs of atoms within a cutoff, from a vesin list that is kept while it holds."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import QuorumError
+from .pair_functions import PairFunctions
+
+Array = npt.NDArray[np.float64]
+Index = npt.NDArray[np.int32]
+# of the cutoff: wider lists hold longer and cost more at every step
+_SKIN = 0.12
+
+
+@dataclass(frozen=True)
+class Bonds:
+    """Pairs, each once.
+
+    Attributes:
+        first, second: (E,) atoms.
+        vectors: (E, 3) from the first to the second.
+        lengths: (E,) of the vectors.
+    """
+
+    first: Index
+    second: Index
+    vectors: Array
+    lengths: Array
+
+    def within(self, cutoff: float) -> Bonds:
+        """Those not longer than a cutoff."""
+        keep = self.lengths <= cutoff
+        if keep.all():
+            return self
+        return Bonds(self.first[keep], self.second[keep], self.vectors[keep], self.lengths[keep])
+
+
+class BondFinder:
+    """Pairs of structures that follow one another.
+
+    A list that reaches a little further is kept. It holds as long as no pair outside it can have
+    come within the cutoff: with x = x₀F + u for a cell that changed by F, distances shrink by no
+    more than F's smallest singular value and twice the largest u.
+    """
+
+    def __init__(self, cutoff: float, functions: PairFunctions):
+        import vesin
+
+        self.cutoff = cutoff
+        self._functions = functions
+        self._reach = (1 + _SKIN) * cutoff
+        self._list = vesin.NeighborList(cutoff=self._reach, full_list=False, n_threads=1)
+        self._kept: tuple[Any, ...] | None = None
+
+    def find(self, positions: Array, cell: Array, pbc: npt.NDArray[np.bool_]) -> Bonds:
+        """All pairs and images not further apart than the cutoff.
+
+        Args:
+            positions: (N, 3).
+            cell: (3, 3), rows are vectors, of full rank even where nothing is periodic.
+            pbc: (3,).
+        """
+        if self._kept is None or not self._holds(positions, cell, pbc):
+            i, j, shifts = self._list.compute(positions, cell, pbc, "ijS")
+            pairs = i.astype(np.int32), j.astype(np.int32), shifts.astype(np.int32)
+            self._kept = (*pairs, positions.copy(), cell.copy(), pbc.copy())
+        i, j, shifts = self._kept[:3]
+        return Bonds(*self._functions.pairs(i, j, shifts, positions, cell, self.cutoff))
+
+    def _holds(self, positions: Array, cell: Array, pbc: npt.NDArray[np.bool_]) -> bool:
+        assert self._kept is not None
+        before, old_cell, old_pbc = self._kept[3:]
+        if before.shape != positions.shape or (old_pbc != pbc).any():
+            return False
+        shrink = 1.0
+        if (old_cell != cell).any():
+            change = np.linalg.solve(old_cell, cell)
+            shrink = float(np.linalg.svd(change, compute_uv=False)[-1])
+            before = before @ change
+        moved = positions - before
+        most = math.sqrt(float(np.einsum("ij,ij->i", moved, moved).max(initial=0.0)))
+        return shrink * self._reach - 2 * most > self.cutoff
+
+
+def shortest_vector(cell: Array, pbc: npt.NDArray[np.bool_]) -> float:
+    """Length of the shortest lattice vector along periodic directions; infinite if there is none.
+
+    Any shorter vector than the shortest of the cell has coefficients below its length over the
+    distance of the faces.
+    """
+    if not pbc.any():
+        return math.inf
+    bound = float(np.linalg.norm(cell[pbc], axis=1).min())
+    widths = 1 / np.linalg.norm(np.linalg.inv(cell), axis=0)
+    most = [int(bound / width * (1 + 1e-12)) if p else 0 for width, p in zip(widths, pbc, strict=True)]
+    if math.prod(2 * n + 1 for n in most) > 1_000_000:
+        raise QuorumError("cell: its vectors lie almost in a plane, expected a cell of some volume")
+    grid = np.stack(np.meshgrid(*(np.arange(-n, n + 1) for n in most)), axis=-1).reshape(-1, 3)
+    lengths = np.linalg.norm(grid[grid.any(axis=1)] @ cell, axis=1)
+    return float(min(lengths.min(initial=math.inf), bound))
