@@ -57,6 +57,7 @@ def thermal_energy_eV(temperature_K: float) -> float:
     """kT in eV."""
     return BOLTZMANN_EV_K * temperature_K
 
+
 # what PLUMED 2.10 takes the words of its action UNITS for (older constants than those above): an
 # input says the same here as there
 PLUMED_ENERGY_KJ_MOL = {

@@ -30,7 +30,7 @@ class Units:
 
 @dataclass(frozen=True)
 class Selection:
-    """Atoms, from 0 (`indices`), or those of an earlier action (`label`); all of them if neither."""
+    """Atoms, counted from 0, or those of an earlier action (`label`); all of them if neither."""
 
     indices: tuple[int, ...] | None = None
     label: str = ""
@@ -164,8 +164,10 @@ class Program:
     Attributes:
         file: for messages.
         actions: in the order of the file, which is that of evaluation.
+        names: of all values, label.component or label.
     """
 
     file: str
     units: Units
     actions: tuple[Action, ...]
+    names: tuple[str, ...]

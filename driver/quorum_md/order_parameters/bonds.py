@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import QuorumError
 from .pair_functions import PairFunctions
 
 Array = npt.NDArray[np.float64]
@@ -88,19 +87,16 @@ class BondFinder:
         return shrink * self._reach - 2 * most > self.cutoff
 
 
-def shortest_vector(cell: Array, pbc: npt.NDArray[np.bool_]) -> float:
-    """Length of the shortest lattice vector along periodic directions; infinite if there is none.
-
-    Any shorter vector than the shortest of the cell has coefficients below its length over the
-    distance of the faces.
-    """
+def images_apart(cell: Array, pbc: npt.NDArray[np.bool_], distance: float) -> bool:
+    """Whether no two images of an atom are closer than the distance."""
     if not pbc.any():
-        return math.inf
-    bound = float(np.linalg.norm(cell[pbc], axis=1).min())
+        return True
     widths = 1 / np.linalg.norm(np.linalg.inv(cell), axis=0)
-    most = [int(bound / width * (1 + 1e-12)) if p else 0 for width, p in zip(widths, pbc, strict=True)]
+    if widths[pbc].min() >= distance:
+        return True
+    # skewed: a lattice vector within the distance has coefficients below distance over width
+    most = [int(distance / width) if p else 0 for width, p in zip(widths, pbc, strict=True)]
     if math.prod(2 * n + 1 for n in most) > 1_000_000:
-        raise QuorumError("cell: its vectors lie almost in a plane, expected a cell of some volume")
+        return False
     grid = np.stack(np.meshgrid(*(np.arange(-n, n + 1) for n in most)), axis=-1).reshape(-1, 3)
-    lengths = np.linalg.norm(grid[grid.any(axis=1)] @ cell, axis=1)
-    return float(min(lengths.min(initial=math.inf), bound))
+    return bool((np.linalg.norm(grid[grid.any(axis=1)] @ cell, axis=1) >= distance).all())

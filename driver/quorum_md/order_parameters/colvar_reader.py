@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -146,7 +145,9 @@ def _species(keywords: Keywords, colvars: Colvars) -> tuple[Selection, Selection
     first, second = keywords.text("SPECIESA"), keywords.text("SPECIESB")
     if both is not None:
         if first is not None or second is not None:
-            raise keywords.error("SPECIES", "SPECIESA or SPECIESB beside it", "one way or the other")
+            raise keywords.error(
+                "SPECIES", "SPECIESA or SPECIESB beside it", "one way or the other"
+            )
         atoms = _atoms(keywords, "SPECIES", both, colvars)
         return atoms, atoms
     if first is None or second is None:
@@ -185,7 +186,7 @@ def _source(keywords: Keywords, colvars: Colvars, what: str) -> MultiColvar:
     for key in ("SPECIESA", "SPECIESB"):
         if keywords.text(key) is not None:
             raise keywords.needs_kernel(key, "two sets of vectors")
-    names = keywords.list("SPECIES")
+    names = keywords.names("SPECIES")
     if len(names) > 1:
         raise keywords.needs_kernel(f"SPECIES={','.join(names)}", "several sets of vectors")
     if names[0] not in colvars:

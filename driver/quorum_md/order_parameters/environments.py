@@ -126,9 +126,10 @@ def read_pdb(path: Path) -> tuple[list[str], Array]:
 def _hexagonal(a: float, c: float) -> list[Array]:
     """The two sites of hcp: six in the plane, three above and three below."""
     third = np.sqrt(3) / 6
-    plane = [
-        [0.5 * sx * a, np.sqrt(3) / 2 * sy * a, 0.0] for sy in (1, -1) for sx in (1, -1)
-    ] + [[a, 0.0, 0.0], [-a, 0.0, 0.0]]
+    plane = [[0.5 * sx * a, np.sqrt(3) / 2 * sy * a, 0.0] for sy in (1, -1) for sx in (1, -1)] + [
+        [a, 0.0, 0.0],
+        [-a, 0.0, 0.0],
+    ]
     shells = []
     for side in (1, -1):
         triangle = [(0.5, side * third), (-0.5, side * third), (0.0, -2 * side * third)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 from math import factorial, pi, sqrt
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +14,7 @@ Array = npt.NDArray[np.float64]
 
 
 @cache
-def _polynomials(degree: int) -> list[tuple[Array, Array]]:
+def _polynomials(degree: int) -> list[tuple[Any, Any]]:
     """Of m = 0 … l: N dᵐP_l/dzᵐ and its derivative, coefficients of rising powers of z."""
     plain = legendre.leg2poly([0.0] * degree + [1.0])
     found = []

@@ -57,7 +57,9 @@ class Keywords:
                 return True
         return False
 
-    def numbers(self, key: str, count: int | None = None, default: float | None = None) -> list[float]:
+    def numbers(
+        self, key: str, count: int | None = None, default: float | None = None
+    ) -> list[float]:
         """Numbers with commas between, `count` of them; the default as many times."""
         value = self.text(key)
         if value is None:
@@ -86,7 +88,7 @@ class Keywords:
         self._known = [name for name in self._known if not name.startswith(key)] + [key]
         return found
 
-    def list(self, key: str) -> list[str]:
+    def names(self, key: str) -> list[str]:
         """Words with commas between; at least one."""
         value = self.needed(key, "names with commas between")
         found = [part for part in re.split(r"[,\s]+", value) if part]

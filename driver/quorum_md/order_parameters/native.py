@@ -10,8 +10,9 @@ import numpy.typing as npt
 
 from ..errors import QuorumError
 from .actions import Combine, MultiColvar, Program, Restraint, Selection, Similarity, Wall
-from .bonds import BondFinder, Bonds, shortest_vector
-from .colvars import Evaluated, Sites, evaluate_colvar
+from .bonds import BondFinder, Bonds, images_apart
+from .colvars import evaluate_colvar
+from .evaluated import Evaluated, Sites
 from .functions import Outcome, evaluate_function
 from .pair_functions import PairFunctions
 
@@ -83,9 +84,7 @@ class NativeProgram:
                 )
         bias = sum(outcome.bias for outcome in outcomes.values())
         forces, virial = self._backward(evaluated, outcomes, n_atoms)
-        per_atom = {
-            label: one.values[one.sites.centres].copy() for label, one in evaluated.items()
-        }
+        per_atom = {label: one.values[one.sites.centres].copy() for label, one in evaluated.items()}
         return Answer(values, bias, forces, virial, per_atom)
 
     def _backward(
@@ -132,14 +131,13 @@ class NativeProgram:
                     "SWITCH", "no D_MAX", "D_MAX, which ends the sum over periodic images"
                 )
             cutoff = float(np.linalg.norm(np.ptp(positions, axis=0))) + 1.0
-        shortest = shortest_vector(cell, pbc)
-        if 2 * cutoff > shortest:
+        if not images_apart(cell, pbc, 2 * cutoff):
+            lengths = " ".join(f"{length:.6g}" for length in np.linalg.norm(cell, axis=1))
             raise longest.statement.error(
                 "cutoff",
-                f"{cutoff:g} in the input's unit of length, in a cell whose shortest vector is "
-                f"{shortest:g}",
-                "at most half of that, beyond which PLUMED counts one image where there are more; "
-                "take a larger cell, or check the unit of length in UNITS",
+                f"{cutoff:g} in a cell of lengths {lengths} (the input's unit)",
+                "at most half the distance of an atom from its images, beyond which PLUMED counts "
+                "one image where there are more; take a larger cell, or check LENGTH in UNITS",
             )
         if self._finder is None or self._finder.cutoff != cutoff:
             self._finder = BondFinder(cutoff, self._functions)
@@ -169,7 +167,7 @@ def _sites(action: MultiColvar, bonds: Bonds, n_atoms: int) -> tuple[Bonds, Site
     if isinstance(action, Similarity) and action.names:
         kinds = _kinds(action, centres, neighbours, n_atoms)
     if len(centres) == n_atoms == len(neighbours):
-        return bonds, Sites(centres, 1.0, 1.0, kinds)
+        return bonds, Sites(centres, None, kinds)
     is_centre, is_neighbour = np.zeros(n_atoms, dtype=bool), np.zeros(n_atoms, dtype=bool)
     is_centre[centres], is_neighbour[neighbours] = True, True
     forward = is_centre[bonds.first] & is_neighbour[bonds.second]
@@ -177,7 +175,7 @@ def _sites(action: MultiColvar, bonds: Bonds, n_atoms: int) -> tuple[Bonds, Site
     seen = forward | backward
     part = Bonds(bonds.first[seen], bonds.second[seen], bonds.vectors[seen], bonds.lengths[seen])
     ends = forward[seen].astype(float), backward[seen].astype(float)
-    return part, Sites(centres, *ends, kinds)
+    return part, Sites(centres, ends, kinds)
 
 
 def _atoms(action: MultiColvar, selection: Selection, n_atoms: int) -> npt.NDArray[np.int64]:
@@ -201,7 +199,7 @@ def _kinds(
     neighbours: npt.NDArray[np.int64],
     n_atoms: int,
 ) -> npt.NDArray[np.int32]:
-    """What each atom is, as a number; names follow the neighbours, after the centres of SPECIESA."""
+    """What each atom is, as a number; names are of the neighbours, after those of SPECIESA."""
     one_set = action.centres == action.neighbours
     skipped = 0 if one_set else len(centres)
     if len(action.names) != skipped + len(neighbours):

@@ -9,23 +9,38 @@ import numpy.typing as npt
 
 Array = npt.NDArray[np.float64]
 Index = npt.NDArray[np.int32]
+# (E,) each: 1 if the first (second) atom is a centre and the other one its neighbour, 0 if not;
+# None where all are
+Ends = tuple[Array, Array] | None
 
 
 class PairFunctions(Protocol):
     """The parts that cost; see `NumpyFunctions` for what each is."""
 
     def pairs(
-        self, first: Index, second: Index, shifts: Index, positions: Array, cell: Array, cutoff: float
+        self,
+        first: Index,
+        second: Index,
+        shifts: Index,
+        positions: Array,
+        cell: Array,
+        cutoff: float,
     ) -> tuple[Index, Index, Array, Array]: ...
 
-    def fcc(self, vectors: Array, alpha: float) -> tuple[Array, Array]: ...
+    def fcc(
+        self, vectors: Array, lengths: Array, weights: Array, weight_slopes: Array, alpha: float
+    ) -> tuple[Array, Array]: ...
 
     def similarity(
         self, vectors: Array, kinds: tuple[Index, Index], references: References
     ) -> tuple[Array, Array, Array, Array]: ...
 
-    def scatter(
-        self, first: Index, second: Index, values: tuple[Array, Array], n_atoms: int
+    def sums(
+        self, first: Index, second: Index, ends: Ends, parts: tuple[Array, Array], n_atoms: int
+    ) -> Array: ...
+
+    def pull(
+        self, first: Index, second: Index, ends: Ends, per_atom: Array, parts: tuple[Array, Array]
     ) -> Array: ...
 
     def forces(
@@ -39,6 +54,7 @@ class References:
     Attributes:
         vectors: (n, 3) centres; environment: (n,) whose; kinds: (n,) of the neighbour, −1 for any.
         n_environments: how many; sigma: width; weight: of each Gaussian.
+        even: whether every environment is its own inverse, and so the same from either end.
     """
 
     def __init__(
@@ -49,13 +65,23 @@ class References:
         self.kinds = np.ascontiguousarray(kinds, dtype=np.int32)
         self.n_environments = int(environment.max()) + 1
         self.sigma, self.weight = sigma, weight
+        rows = {(int(m), *v) for m, v in zip(environment, self.vectors.tolist(), strict=True)}
+        self.even = bool((self.kinds < 0).all()) and all(
+            (m, -x + 0.0, -y + 0.0, -z + 0.0) in rows for m, x, y, z in rows
+        )
 
 
 class NumpyFunctions:
     """Plain numpy."""
 
     def pairs(
-        self, first: Index, second: Index, shifts: Index, positions: Array, cell: Array, cutoff: float
+        self,
+        first: Index,
+        second: Index,
+        shifts: Index,
+        positions: Array,
+        cell: Array,
+        cutoff: float,
     ) -> tuple[Index, Index, Array, Array]:
         """Of listed pairs those not longer than the cutoff: atoms, vectors (E, 3), lengths (E,)."""
         vectors = positions[second] - positions[first] + shifts @ cell
@@ -63,24 +89,26 @@ class NumpyFunctions:
         keep = squared <= cutoff**2
         return first[keep], second[keep], vectors[keep], np.sqrt(squared[keep])
 
-    def fcc(self, vectors: Array, alpha: float) -> tuple[Array, Array]:
-        """FCCUBIC's function of the direction (E,) and its gradient (E, 3).
+    def fcc(
+        self, vectors: Array, lengths: Array, weights: Array, weight_slopes: Array, alpha: float
+    ) -> tuple[Array, Array]:
+        """FCCUBIC's w f and w of pairs (E, 2), w being their weights, and the gradients (E, 2, 3).
 
-        a [(x⁴y⁴ + x⁴z⁴ + y⁴z⁴)/r⁸ − α x⁴y⁴z⁴/r¹²] + b, with a = 80080/(2717 + 16α) and
+        f = a [(x⁴y⁴ + x⁴z⁴ + y⁴z⁴)/r⁸ − α x⁴y⁴z⁴/r¹²] + b, with a = 80080/(2717 + 16α) and
         b = 16(α − 143)/(2717 + 16α): 1 for an fcc crystal along the axes, 0 for random directions.
         """
         a, b = 80080 / (2717 + 16 * alpha), 16 * (alpha - 143) / (2717 + 16 * alpha)
-        squared = np.einsum("ij,ij->i", vectors, vectors)
-        p = vectors**2 / squared[:, None]  # squares of the direction cosines
+        squared = lengths[:, None] ** 2
+        p = vectors**2 / squared  # squares of the direction cosines
         q = p**2
-        sum_of_q = q.sum(axis=1)
-        pairs = 0.5 * (sum_of_q**2 - (q**2).sum(axis=1))
-        triple = q.prod(axis=1)
         others = np.stack([q[:, 1] * q[:, 2], q[:, 0] * q[:, 2], q[:, 0] * q[:, 1]], axis=1)
-        slope = p * (sum_of_q[:, None] - q - alpha * others)
-        slope -= (2 * pairs - 3 * alpha * triple)[:, None]  # along the direction nothing changes
-        gradient = 4 * a * vectors / squared[:, None] * slope
-        return a * (pairs - alpha * triple) + b, gradient
+        pairs, triple = others.sum(axis=1), q[:, 0] * others[:, 0]
+        slope = p * (q.sum(axis=1)[:, None] - q - alpha * others)
+        slope -= (2 * pairs - 3 * alpha * triple)[:, None]  # along the pair nothing changes
+        f = a * (pairs - alpha * triple) + b
+        radial = (weight_slopes / lengths)[:, None] * vectors
+        gradient = f[:, None] * radial + weights[:, None] * (4 * a * vectors / squared * slope)
+        return np.stack([weights * f, weights], axis=1), np.stack([gradient, radial], axis=1)
 
     def similarity(
         self, vectors: Array, kinds: tuple[Index, Index], references: References
@@ -115,12 +143,26 @@ class NumpyFunctions:
             gradients.append(slopes)
         return results[0], results[1], gradients[0], gradients[1]
 
-    def scatter(
-        self, first: Index, second: Index, values: tuple[Array, Array], n_atoms: int
+    def sums(
+        self, first: Index, second: Index, ends: Ends, parts: tuple[Array, Array], n_atoms: int
     ) -> Array:
-        """Sums by atom (N,) of what each pair gives its first and its second."""
-        total: Array = np.bincount(first, values[0], n_atoms)
-        return total + np.bincount(second, values[1], n_atoms)
+        """(N, n): sums by centre of what its pairs give, parts (E, n) at their first and second."""
+        forward, backward = (1.0, 1.0) if ends is None else ends
+        columns = [
+            np.bincount(first, forward * a, n_atoms) + np.bincount(second, backward * b, n_atoms)
+            for a, b in zip(parts[0].T, parts[1].T, strict=True)
+        ]
+        return np.stack(columns, axis=1)
+
+    def pull(
+        self, first: Index, second: Index, ends: Ends, per_atom: Array, parts: tuple[Array, Array]
+    ) -> Array:
+        """(E, 3): gradient of Σ per_atom (N, n) × `sums`, from gradients (E, n, 3) of the parts."""
+        at_first, at_second = per_atom[first], per_atom[second]
+        if ends is not None:
+            at_first, at_second = ends[0][:, None] * at_first, ends[1][:, None] * at_second
+        gradient: Array = np.einsum("en,enk->ek", at_first, parts[0])
+        return gradient + np.einsum("en,enk->ek", at_second, parts[1])
 
     def forces(
         self, first: Index, second: Index, vectors: Array, gradient: Array, n_atoms: int

@@ -8,16 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from ..errors import QuorumError
 from ..units import PLUMED_ENERGY_KJ_MOL, PLUMED_LENGTH_NM
 from .actions import (
     Action,
     Combine,
-    Component,
     MultiColvar,
     Program,
     Restraint,
-    Selection,
     Units,
     Wall,
 )
@@ -47,7 +44,7 @@ def build_program(statements: Sequence[Statement], file: str) -> Program:
             break
         builder.add(statement)
     units = builder.units or _units(None)
-    return Program(file, units, tuple(builder.actions))
+    return Program(file, units, tuple(builder.actions), tuple(builder.names))
 
 
 def find_beside(file: str) -> Callable[[str], Path]:
@@ -66,7 +63,7 @@ class _Builder:
         self.units: Units | None = None
         self.actions: list[Action] = []
         self._colvars: dict[str, MultiColvar] = {}
-        self._scalars: list[str] = []
+        self.names: list[str] = []
         self._labels: set[str] = set()
 
     def add(self, statement: Statement) -> None:
@@ -86,7 +83,7 @@ class _Builder:
             keywords.finish()
             self._colvars[label] = made
             self.actions.append(made)
-            self._scalars += [component.name for component in made.components]
+            self.names += [component.name for component in made.components]
         elif name in _FUNCTIONS:
             self._function(statement)
         elif name not in _SILENT:
@@ -108,16 +105,16 @@ class _Builder:
         label = self._new_label(statement)
         keywords = Keywords(statement)
         arguments = tuple(
-            name for word in keywords.list("ARG") for name in self._matching(keywords, word, False)
+            name for word in keywords.names("ARG") for name in self._matching(keywords, word, False)
         )
         made, names = _FUNCTIONS[statement.action](keywords, label, arguments)
         keywords.finish()
         self.actions.append(made)
-        self._scalars += names
+        self.names += names
 
     def _print(self, statement: Statement) -> None:
         keywords = Keywords(statement)
-        for word in keywords.list("ARG"):
+        for word in keywords.names("ARG"):
             self._matching(keywords, word, True)
         for key in ("STRIDE", "FILE", "FMT", "RESTART", "UPDATE_FROM", "UPDATE_UNTIL"):
             keywords.text(key)
@@ -126,18 +123,16 @@ class _Builder:
     def _matching(self, keywords: Keywords, word: str, several: bool) -> list[str]:
         """Values that an argument means: a name, ``label.*`` or ``*``."""
         if word == "*":
-            found = list(self._scalars)
+            found = list(self.names)
         elif word.endswith(".*"):
-            found = [name for name in self._scalars if name.startswith(word[:-1])]
+            found = [name for name in self.names if name.startswith(word[:-1])]
         else:
             # PLUMED 2.10 calls label.mean label_mean as well
-            found = [
-                name for name in self._scalars if word in (name, name.replace(".", "_", 1))
-            ]
+            found = [name for name in self.names if word in (name, name.replace(".", "_", 1))]
         if not found and word in self._colvars:
             raise keywords.needs_kernel(f"ARG={word}", "the values of all atoms")
         if not found:
-            known = ", ".join(self._scalars) or "none yet"
+            known = ", ".join(self.names) or "none yet"
             raise keywords.error("ARG", repr(word), f"one of the values above: {known}")
         if len(found) > 1 and not several:
             raise keywords.error(
@@ -155,12 +150,18 @@ def _units(statement: Statement | None) -> Units:
     natural = keywords.flag("NATURAL")
     length_nm = _unit(keywords, "LENGTH", PLUMED_LENGTH_NM)
     energy = _unit(keywords, "ENERGY", PLUMED_ENERGY_KJ_MOL)
-    for key, known in (("TIME", ("ps", "ns", "fs", "atomic")), ("MASS", ("amu",)), ("CHARGE", ("e",))):
+    for key, known in (
+        ("TIME", ("ps", "ns", "fs", "atomic")),
+        ("MASS", ("amu",)),
+        ("CHARGE", ("e",)),
+    ):
         _unit(keywords, key, dict.fromkeys(known, 1.0))
     keywords.finish()
     # an exact 1 for A and eV: no rounding where nothing is converted
-    return Units(1.0, 1.0, True) if natural else Units(
-        1.0 if length_nm == PLUMED_LENGTH_NM["A"] else 10 * length_nm, energy / per_eV
+    return (
+        Units(1.0, 1.0, True)
+        if natural
+        else Units(1.0 if length_nm == PLUMED_LENGTH_NM["A"] else 10 * length_nm, energy / per_eV)
     )
 
 

@@ -46,6 +46,9 @@ class Switch:
 
     def evaluate(self, x: Array) -> tuple[Array, Array]:
         """σ and dσ/dx."""
+        if self.kind == "CUBIC":  # smooth at both ends: no cases
+            y = np.clip((x - self.d_0) / self.r_0, 0.0, 1.0)
+            return (y - 1) ** 2 * (1 + 2 * y), (6 / self.r_0) * (y * (y - 1))
         y = (x - self.d_0) / self.r_0
         positive = np.maximum(y, 0.0)
         value, slope = self._plain(positive)
@@ -60,8 +63,6 @@ class Switch:
         return value, slope
 
     def _plain(self, y: Array) -> tuple[Array, Array]:
-        if self.kind == "CUBIC":
-            return (y - 1) ** 2 * (1 + 2 * y), 6 * y * (y - 1)
         if self.kind == "RATIONAL":
             return _rational(y, self.n, self.m)
         if self.kind == "SMAP":
