@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ctypes
 import os
+import shutil
 import tempfile
+import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -69,7 +71,15 @@ class KernelVariables:
         self._plumed: Any = None
         self._n_atoms = -1
         self._step = 0
-        self._folder = tempfile.TemporaryDirectory(prefix="quorum-plumed-")
+        try:
+            ctypes.CDLL(self._kernel)
+        except OSError as error:
+            raise QuorumError(
+                f"PLUMED_KERNEL: {self._kernel} cannot be loaded ({error}); expected the path of "
+                f"{_LIBRARY}"
+            ) from error
+        self._folder = Path(tempfile.mkdtemp(prefix="quorum-plumed-"))
+        weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
 
     def evaluate(self, atoms: Atoms) -> Answer:
         """See `Variables.evaluate`."""
@@ -112,13 +122,7 @@ class KernelVariables:
             raise QuorumError(
                 "plumed: the Python wrapper is missing; pip install 'quorum-md[plumed]'"
             ) from error
-        try:
-            self._plumed = plumed.Plumed(kernel=self._kernel)
-        except RuntimeError as error:
-            raise QuorumError(
-                f"PLUMED_KERNEL: {self._kernel} cannot be loaded ({error}); expected the path of "
-                f"{_LIBRARY}"
-            ) from error
+        self._plumed = plumed.Plumed(kernel=self._kernel)
         self._n_atoms, self._step = n_atoms, 0
         self._run("setRealPrecision", 8)
         if self.natural:
@@ -135,7 +139,7 @@ class KernelVariables:
         for statement in self._statements:
             self._run("readInputLine", self._line(statement), where=statement)
         if self._names:
-            output = Path(self._folder.name) / "values"
+            output = self._folder / "values"
             output.unlink(missing_ok=True)
             wanted = ",".join(self._names)
             self._run("readInputLine", f"PRINT ARG={wanted} STRIDE=1 FMT=%.17g FILE={output}")
@@ -170,7 +174,7 @@ class KernelVariables:
             return {}
         names: list[str] = []
         row: list[str] = []
-        for line in (Path(self._folder.name) / "values").read_text().splitlines():
+        for line in (self._folder / "values").read_text().splitlines():
             if line.startswith("#! FIELDS"):
                 names = line.split()[3:]  # after the time
             elif not line.startswith("#"):

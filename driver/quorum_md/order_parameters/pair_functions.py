@@ -152,7 +152,7 @@ class NumpyFunctions:
             np.bincount(first, forward * a, n_atoms) + np.bincount(second, backward * b, n_atoms)
             for a, b in zip(parts[0].T, parts[1].T, strict=True)
         ]
-        return np.stack(columns, axis=1)
+        return np.stack(columns, axis=1).astype(float)  # without pairs bincount counts
 
     def pull(
         self, first: Index, second: Index, ends: Ends, per_atom: Array, parts: tuple[Array, Array]
