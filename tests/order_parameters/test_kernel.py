@@ -2,8 +2,7 @@
 
 import numpy as np
 import pytest
-from order_tools import REFERENCE, shaken, skewed, structure
-from test_gradients import LJ, ZINCBLENDE, restrained
+from order_tools import LJ, REFERENCE, ZINCBLENDE, restrained, shaken, skewed, structure
 
 from quorum_md.errors import QuorumError
 from quorum_md.order_parameters.kernel import find_kernel
@@ -42,8 +41,10 @@ def test_recorded(case, monkeypatch):
 @pytest.mark.parametrize("case", LJ)
 def test_native_is_the_same(case, tmp_path):
     """Inputs of the finite differences, in a skewed cell."""
+    # an atom of both sets makes the forces of ENVIRONMENTSIMILARITY nan
+    text = LJ[case].replace("SPECIESB=40-108", "SPECIESB=51-108")
     path = tmp_path / "plumed.dat"
-    path.write_text(restrained(LJ[case].replace(" NOSTRETCH", "")))
+    path.write_text(restrained(text))
     atoms = skewed(shaken(structure("lj_solid"), 0.03))
     native, kernel = (open_variables(path, name) for name in ("native", "plumed"))
     for _ in range(2):

@@ -2,12 +2,13 @@
 
 import numpy as np
 import pytest
-from order_tools import REFERENCE, evaluate, program, shaken, structure
+from order_tools import LJ, REFERENCE, evaluate, program, restrained, shaken, skewed, structure
 
 from quorum_md.order_parameters.compiled import CompiledFunctions, pair_functions
 from quorum_md.order_parameters.pair_functions import NumpyFunctions
 
 RECORDED = np.load(REFERENCE / "reference.npz")
+MORE = np.load(REFERENCE / "skewed.npz")
 CASES = sorted({key.rsplit("/", 1)[0] for key in RECORDED})
 CUBIC = "SWITCH={CUBIC D_0=1.2 D_MAX=1.5}"
 
@@ -41,6 +42,18 @@ def test_recorded(case, functions):
     if f"{case}/atoms" in RECORDED and name != "lq6":
         per_atom = RECORDED[f"{case}/atoms"]
         np.testing.assert_allclose(answer.per_atom["cv"], per_atom, rtol=1e-10, atol=1e-11)
+
+
+@pytest.mark.parametrize("case", [case for case in LJ if case != "one sided"])
+def test_recorded_in_a_skewed_cell(case, functions):
+    """The inputs of the finite differences; "one sided" is nan in PLUMED."""
+    atoms = skewed(shaken(structure("lj_solid"), 0.03))
+    answer = evaluate(program(restrained(LJ[case]), functions), atoms)
+    values = MORE[f"{case}/values"]
+    np.testing.assert_allclose(list(answer.values.values()), values, rtol=1e-10)
+    for found, key in ((answer.forces, "forces"), (answer.virial, "virial")):
+        expected = MORE[f"{case}/{key}"]
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-10 * np.abs(expected).max())
 
 
 @pytest.mark.parametrize("name", ["fccubic", "lq6"])

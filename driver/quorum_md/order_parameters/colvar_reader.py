@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from .actions import (
     Steinhardt,
     Units,
 )
-from .environments import CRYSTALS, crystal, custom, read_pdb
+from .environments import CRYSTALS, crystal, custom, read_pdb, six_digits
 from .keywords import Keywords
 from .switching import Switch, rational_switch, switch_of
 
@@ -129,9 +130,9 @@ def _similarity(
         centres,
         neighbours,
         components,
-        environments.reach + width * sigma,
+        six_digits(environments.reach + width * sigma),
         environments,
-        sigma,
+        math.sqrt(six_digits(sigma**2)),
         sharpness,
         inner,
         names,

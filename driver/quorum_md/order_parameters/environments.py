@@ -1,6 +1,7 @@
 """Reference environments of ENVIRONMENTSIMILARITY: neighbours of an atom of a perfect crystal.
 
-Piaggi & Parrinello, J. Chem. Phys. 150, 244119 (2019).
+Piaggi & Parrinello, J. Chem. Phys. 150, 244119 (2019). PLUMED hands vectors, cutoff and σ² on as
+text of six digits; so do we, to get its numbers and not some that differ by 1e-6.
 """
 
 from __future__ import annotations
@@ -96,6 +97,11 @@ def custom(
     return _joined(shells, reach, names)
 
 
+def six_digits(value: float) -> float:
+    """As PLUMED writes it down."""
+    return float(f"{value:.6g}")
+
+
 def read_pdb(path: Path) -> tuple[list[str], Array]:
     """Names and positions (n, 3), in Å, of the first structure in a PDB file."""
     names, rows = [], []
@@ -140,5 +146,5 @@ def _hexagonal(a: float, c: float) -> list[Array]:
 
 def _joined(shells: Sequence[Array], reach: float, names: Sequence[str] = ()) -> Environments:
     owner = np.repeat(np.arange(len(shells)), [len(shell) for shell in shells])
-    vectors = np.concatenate(shells)
+    vectors = np.array([[six_digits(x) for x in row] for row in np.concatenate(shells)])
     return Environments(vectors, owner, tuple(names) or ("",) * len(vectors), float(reach))
