@@ -91,6 +91,13 @@ def test_what_only_the_kernel_has(tmp_path):
         open_variables(path).evaluate(atoms)
 
 
+def test_cutoff_beyond_half_the_cell_is_refused(tmp_path):
+    path = tmp_path / "plumed.dat"
+    path.write_text("UNITS NATURAL\ncv: Q6 SPECIES=1-108 SWITCH={CUBIC D_0=1 D_MAX=2.5} MEAN")
+    with pytest.raises(QuorumError, match=r"line 2: \[Q6\] cutoff: got 2.5 in a cell of lengths"):
+        open_variables(path, "plumed").evaluate(structure("lj_solid"))
+
+
 def test_lone_atoms_are_refused(tmp_path):
     path = tmp_path / "plumed.dat"
     path.write_text("UNITS NATURAL\ncv: FCCUBIC SPECIES=1-109 SWITCH={CUBIC D_0=1 D_MAX=1.2} MEAN")

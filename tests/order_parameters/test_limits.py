@@ -30,7 +30,7 @@ def finite(answer):
     return np.isfinite(numbers).all()
 
 
-@pytest.mark.filterwarnings("error")
+@pytest.mark.filterwarnings("ignore::quorum_md.errors.QuorumWarning")
 @pytest.mark.parametrize("n_atoms", [1, 2, 3])
 def test_lone_atoms_are_zero_and_feel_nothing(n_atoms):
     positions = np.eye(3)[:n_atoms] * 10
@@ -40,7 +40,18 @@ def test_lone_atoms_are_zero_and_feel_nothing(n_atoms):
     assert answer.values["d.mean"] == pytest.approx(np.log(2) / 100)  # as in PLUMED
 
 
-@pytest.mark.filterwarnings("error")
+def test_wrong_unit_of_length_is_said(tmp_path):
+    """Å taken for nm: too large for the cell; nm taken for Å: no neighbours."""
+    path, atoms = tmp_path / "plumed.dat", structure("gaas")
+    cubic = "q: Q6 SPECIES=1-64 SWITCH={CUBIC D_0=2.8 D_MAX=3.4} MEAN"
+    path.write_text(cubic)
+    with pytest.raises(QuorumError, match=r"got 3.4 in a cell of lengths 1.15 .* LENGTH in UNITS"):
+        open_variables(path).evaluate(atoms)
+    path.write_text("UNITS LENGTH=A\n" + cubic.replace("2.8", "0.28").replace("3.4", "0.34"))
+    with pytest.warns(QuorumWarning, match="no atom has a neighbour within 0.34 .the input's unit"):
+        assert open_variables(path).evaluate(atoms).values["q.mean"] == 0
+
+
 def test_one_lone_atom_among_others():
     atoms = structure("lj_solid")
     atoms.set_cell([4.806, 4.806, 12.0])

@@ -14,8 +14,9 @@ import numpy as np
 
 from ..errors import QuorumError
 from ..units import PLUMED_ENERGY_KJ_MOL, PLUMED_LENGTH_NM
+from .actions import Program
 from .keywords import Keywords, NeedsKernel
-from .native import Answer
+from .native import Answer, refuse_large_cutoffs
 from .reader import build_program, find_beside
 from .variables import check_structure
 from .words import Statement, read_statements
@@ -61,7 +62,8 @@ class KernelVariables:
             for one in statements
             if one.action not in _NOT_RUN and not (self.natural and one.action == "UNITS")
         ]
-        self._names = _names(statements, self._file)
+        self._program = _program(statements, self._file)
+        self._names = _names(self._program, statements)
         self._kernel = find_kernel()
         if self._kernel is None:
             raise QuorumError(
@@ -89,6 +91,9 @@ class KernelVariables:
                 f"{self._file}: got a structure that is periodic in some directions, expected all "
                 "or none; the native backend takes any"
             )
+        if self._program is not None:
+            length = self._program.units.length_A
+            refuse_large_cutoffs(self._program, atoms.cell.complete() / length, atoms.pbc)
         if len(atoms) != self._n_atoms:
             self._start(len(atoms))
         forces, virial = np.zeros((len(atoms), 3)), np.zeros((3, 3))
@@ -184,10 +189,17 @@ class KernelVariables:
         return {name: float(text) for name, text in zip(names, row, strict=True)}
 
 
-def _names(statements: list[Statement], file: str) -> list[str]:
-    """All values, if the native reader knows them, and otherwise those that PRINT names."""
+def _program(statements: list[Statement], file: str) -> Program | None:
+    """As the native reader has it; None if it does not know an action."""
     try:
-        return [name for name in build_program(statements, file).names if name[0] != "@"]
+        return build_program(statements, file)
     except NeedsKernel:
-        printed = [Keywords(one).names("ARG") for one in statements if one.action == "PRINT"]
-        return list(dict.fromkeys(name for names in printed for name in names))
+        return None
+
+
+def _names(program: Program | None, statements: list[Statement]) -> list[str]:
+    """All values, if the native reader knows them, and otherwise those that PRINT names."""
+    if program is not None:
+        return [name for name in program.names if name[0] != "@"]
+    printed = [Keywords(one).names("ARG") for one in statements if one.action == "PRINT"]
+    return list(dict.fromkeys(name for names in printed for name in names))

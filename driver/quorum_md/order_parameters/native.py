@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import QuorumError
+from ..errors import QuorumError, warn
 from .actions import Combine, MultiColvar, Program, Restraint, Selection, Similarity, Wall
 from .bonds import BondFinder, Bonds, images_apart
 from .colvars import evaluate_colvar
@@ -46,6 +46,7 @@ class NativeProgram:
         self.program = program
         self._functions = functions
         self._finder: BondFinder | None = None
+        self._lonely: set[str] = set()
 
     def evaluate(self, positions: Array, cell: Array, pbc: npt.NDArray[np.bool_]) -> Answer:
         """On a structure, all numbers in the input's units.
@@ -68,6 +69,8 @@ class NativeProgram:
                 if isinstance(action, Similarity):
                     near = _beyond(near, action.inner_cutoff)
                 near, sites = _sites(action, near, n_atoms)
+                if not len(near.lengths) and n_atoms > 1:
+                    self._warn_of_none(action)
                 found = evaluate_colvar(action, near, sites, n_atoms, self._functions, evaluated)
                 evaluated[action.label] = found
                 for part in action.components:
@@ -86,6 +89,16 @@ class NativeProgram:
         forces, virial = self._backward(evaluated, outcomes, n_atoms)
         per_atom = {label: one.values[one.sites.centres].copy() for label, one in evaluated.items()}
         return Answer(values, bias, forces, virial, per_atom)
+
+    def _warn_of_none(self, action: MultiColvar) -> None:
+        """Once: most likely the unit of length is wrong, and the bias is without forces."""
+        if action.label not in self._lonely:
+            self._lonely.add(action.label)
+            where = action.statement
+            warn(
+                f"{where.file}, line {where.line}: [{where.action}] no atom has a neighbour within "
+                f"{action.cutoff:g} (the input's unit): there are no forces; check LENGTH in UNITS"
+            )
 
     def _backward(
         self, evaluated: dict[str, Evaluated], outcomes: dict[str, Outcome], n_atoms: int
@@ -123,6 +136,7 @@ class NativeProgram:
         if not colvars:
             empty = np.zeros(0, dtype=np.int32)
             return Bonds(empty, empty, np.zeros((0, 3)), np.zeros(0))
+        refuse_large_cutoffs(self.program, cell, pbc)
         longest = max(colvars, key=lambda action: action.cutoff)
         cutoff = longest.cutoff
         if math.isinf(cutoff):
@@ -131,14 +145,6 @@ class NativeProgram:
                     "SWITCH", "no D_MAX", "D_MAX, which ends the sum over periodic images"
                 )
             cutoff = float(np.linalg.norm(np.ptp(positions, axis=0))) + 1.0
-        if not images_apart(cell, pbc, 2 * cutoff):
-            lengths = " ".join(f"{length:.6g}" for length in np.linalg.norm(cell, axis=1))
-            raise longest.statement.error(
-                "cutoff",
-                f"{cutoff:g} in a cell of lengths {lengths} (the input's unit)",
-                "at most half the distance of an atom from its images, beyond which PLUMED counts "
-                "one image where there are more; take a larger cell, or check LENGTH in UNITS",
-            )
         if self._finder is None or self._finder.cutoff != cutoff:
             self._finder = BondFinder(cutoff, self._functions)
         bonds = self._finder.find(positions, cell, pbc)
@@ -149,6 +155,25 @@ class NativeProgram:
                 "the same place, expected a distance between them"
             )
         return bonds
+
+
+def refuse_large_cutoffs(program: Program, cell: Array, pbc: npt.NDArray[np.bool_]) -> None:
+    """Refuse cutoffs beyond half the distance of images, of which PLUMED counts one silently.
+
+    Raises:
+        QuorumError: with the action of the longest finite one.
+    """
+    colvars = [one for one in program.actions if isinstance(one, MultiColvar)]
+    finite = [one for one in colvars if math.isfinite(one.cutoff)]
+    longest = max(finite, key=lambda action: action.cutoff, default=None)
+    if longest is not None and not images_apart(cell, pbc, 2 * longest.cutoff):
+        lengths = " ".join(f"{length:.6g}" for length in np.linalg.norm(cell, axis=1))
+        raise longest.statement.error(
+            "cutoff",
+            f"{longest.cutoff:g} in a cell of lengths {lengths} (the input's unit)",
+            "at most half the distance of an atom from its images, beyond which PLUMED counts "
+            "one image where there are more; take a larger cell, or check LENGTH in UNITS",
+        )
 
 
 def _beyond(bonds: Bonds, inner: float) -> Bonds:
