@@ -114,6 +114,22 @@ def test_kept_lists_are_right_while_atoms_and_cell_move():
     assert 1 < searches < 60
 
 
+def test_kept_lists_hold_no_longer_than_they_may():
+    """A pair just out of reach comes within the cutoff, by its two atoms or by the cell."""
+    finder, everywhere = BondFinder(1.0, NumpyFunctions()), np.ones(3, dtype=bool)
+    apart = np.array([[0.0, 0, 0], [1.13, 0, 0]])
+    assert not len(finder.find(apart, 6 * np.eye(3), everywhere).lengths)
+    nearer = apart + [[0.07, 0, 0], [-0.07, 0, 0]]
+    assert len(finder.find(nearer, 6 * np.eye(3), everywhere).lengths) == 1
+    finder.find(apart, 6 * np.eye(3), everywhere)
+    cell = np.diag([6 * 0.88, 6, 6])
+    assert len(finder.find(apart @ (cell / 6), cell, everywhere).lengths) == 1
+    finder.find(apart, 6 * np.eye(3), everywhere)
+    before = finder._kept
+    finder.find(apart + [[0.02, 0, 0], [-0.03, 0, 0]], 5.9 * np.eye(3), everywhere)
+    assert finder._kept is before
+
+
 def test_atoms_that_are_not_there_or_in_one_place():
     with pytest.raises(
         QuorumError, match=r"\[Q6\] SPECIES: got atom 109, expected atoms from 1 to"

@@ -67,6 +67,8 @@ def test_continuation_lines():
         "cv: FCCUBIC SPECIES=1-108:2,2-108:2 SWITCH={CUBIC D_0=1.2 D_MAX=1.5} ALPHA=27 MEAN",
         "q: Q6 SPECIES=1-108 R_0=0.2\n"
         "cv: FCCUBIC SPECIES=q SWITCH={CUBIC D_0=1.2 D_MAX=1.5} ALPHA=27 MEAN",
+        "q: Q6 SPECIES=1-108 R_0=0.2\nl: LOCAL_Q6 SPECIES=q SWITCH={CUBIC D_0=1 D_MAX=2}\n"
+        "cv: FCCUBIC SPECIES=l SWITCH={CUBIC D_0=1.2 D_MAX=1.5} ALPHA=27 MEAN",
         "cv: FCCUBIC SPECIESA=1-108 SPECIESB=1-108 SWITCH={CUBIC D_0=1.2 D_MAX=1.5} ALPHA=27 MEAN",
     ],
 )
@@ -149,6 +151,10 @@ def test_needs_the_kernel(text, sentence):
     ("text", "sentence"),
     [
         ("q: Q6 SPECIES=1-8", r"plumed.dat, line 2: \[Q6\] R_0: got nothing, expected 1 number"),
+        (
+            "q: Q6 SPECIES=1-8 R_0=1 SWITCH={CUBIC D_0=1 D_MAX=2}",
+            r"R_0: got it beside SWITCH, expected one of them",
+        ),
         ("q: Q6 SPECIES=1-8 R_0=x", r"\[Q6\] R_0: got 'x', expected a number"),
         (
             "q: Q6 SPECIES=1-8 SWITCH={CUBIC D_0=2 D_MAX=1}",

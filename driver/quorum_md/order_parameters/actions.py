@@ -30,10 +30,9 @@ class Units:
 
 @dataclass(frozen=True)
 class Selection:
-    """Atoms, counted from 0, or those of an earlier action (`label`); all of them if neither."""
+    """Atoms, counted from 0; all of them if there are no indices."""
 
     indices: tuple[int, ...] | None = None
-    label: str = ""
 
 
 @dataclass(frozen=True)

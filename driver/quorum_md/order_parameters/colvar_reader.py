@@ -67,7 +67,7 @@ def _local_steinhardt(
     switch = switch_of(keywords, "SWITCH", keywords.needed("SWITCH", "a switching function"))
     keywords.flag("LOWMEM")
     components = _components(keywords, label)
-    atoms = Selection(label=of.label)
+    atoms = of.centres
     return LocalSteinhardt(
         keywords.statement, label, atoms, atoms, components, switch.d_max, switch, of
     )
@@ -84,7 +84,7 @@ def _local_average(
         )
     switch = _contact(keywords)
     components = _components(keywords, label)
-    atoms = Selection(label=of.label)
+    atoms = of.centres
     return LocalAverage(
         keywords.statement, label, atoms, atoms, components, switch.d_max, switch, of
     )
@@ -202,7 +202,8 @@ def _contact(keywords: Keywords) -> Switch:
         return rational_switch(keywords)
     switch = switch_of(keywords, "SWITCH", text)
     for key in ("R_0", "D_0", "NN", "MM"):
-        keywords.text(key)  # PLUMED reads them not when there is SWITCH
+        if keywords.text(key) is not None:
+            raise keywords.error(key, "it beside SWITCH", "one of them")
     return switch
 
 

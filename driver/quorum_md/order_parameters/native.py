@@ -204,10 +204,6 @@ def _sites(action: MultiColvar, bonds: Bonds, n_atoms: int) -> tuple[Bonds, Site
 
 
 def _atoms(action: MultiColvar, selection: Selection, n_atoms: int) -> npt.NDArray[np.int64]:
-    while selection.label:
-        of = getattr(action, "of", None)
-        assert of is not None
-        action, selection = of, of.centres
     if selection.indices is None:
         return np.arange(n_atoms)
     atoms = np.array(selection.indices, dtype=np.int64)
