@@ -200,4 +200,4 @@ def _library() -> ctypes.CDLL | None:
 def _command(compiler: str | None, target: str) -> list[str]:
     if compiler is None:
         raise QuorumError("no C++ compiler")
-    return [compiler, "-std=c++17", "-O2", "-fPIC", "-shared", SOURCE, "-o", target]
+    return [compiler, "-std=c++17", "-O3", "-fPIC", "-shared", SOURCE, "-o", target]
