@@ -117,12 +117,12 @@ def test_kept_lists_are_right_while_atoms_and_cell_move():
 def test_kept_lists_hold_no_longer_than_they_may():
     """A pair just out of reach comes within the cutoff, by its two atoms or by the cell."""
     finder, everywhere = BondFinder(1.0, NumpyFunctions()), np.ones(3, dtype=bool)
-    apart = np.array([[0.0, 0, 0], [1.13, 0, 0]])
+    apart = np.array([[0.0, 0, 0], [1.19, 0, 0]])
     assert not len(finder.find(apart, 6 * np.eye(3), everywhere).lengths)
-    nearer = apart + [[0.07, 0, 0], [-0.07, 0, 0]]
+    nearer = apart + [[0.1, 0, 0], [-0.1, 0, 0]]
     assert len(finder.find(nearer, 6 * np.eye(3), everywhere).lengths) == 1
     finder.find(apart, 6 * np.eye(3), everywhere)
-    cell = np.diag([6 * 0.88, 6, 6])
+    cell = np.diag([6 * 0.83, 6, 6])
     assert len(finder.find(apart @ (cell / 6), cell, everywhere).lengths) == 1
     finder.find(apart, 6 * np.eye(3), everywhere)
     before = finder._kept

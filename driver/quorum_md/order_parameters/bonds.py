@@ -14,7 +14,7 @@ from .pair_functions import PairFunctions
 Array = npt.NDArray[np.float64]
 Index = npt.NDArray[np.int32]
 # of the cutoff: wider lists hold longer and cost more at every step
-_SKIN = 0.12
+_SKIN = 0.18
 
 
 @dataclass(frozen=True)
