@@ -15,6 +15,7 @@ from quorum_md.cli import main
 from quorum_md.engines import lammps_plugin
 from quorum_md.errors import QuorumError
 from quorum_md.models import density_kernel
+from quorum_md.order_parameters import compiled as order_pairs
 
 ROOT = Path(__file__).parents[2]
 CMAKE = shutil.which("cmake", path=f"{BIN}:{os.environ['PATH']}") or "cmake"
@@ -155,7 +156,7 @@ def test_cmake_has_the_sources_of_the_wheel(tmp_path):
     )
     assert sorted(listed) == sorted(sources)
     present = {path.name for path in (ROOT / "lammps_plugin" / "src").glob("*.cpp")}
-    assert present == set(sources) | set(density_kernel.SOURCES)
+    assert present == set(sources) | set(density_kernel.SOURCES) | {order_pairs.SOURCE}
     build = configure_with_cmake(tmp_path)
     assert "22 Jul 2025" in "".join(p.read_text() for p in build.rglob("flags.make"))
 
