@@ -207,3 +207,17 @@ def test_a_failed_compilation_is_remembered_by_its_log(tmp_path, monkeypatch):
     assert [path.name for path in native.cache_folder().glob("*build.log")] == [
         "some-thing-build.log"
     ]
+
+
+def test_a_compiler_that_fails_is_said_and_torch_runs(tmp_path, kernel_files, monkeypatch):
+    path, species = kernel_files["odd"]
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("CXX", "false")
+    density_kernel._library.cache_clear()
+    try:
+        potential = load_potential(path)
+        with pytest.warns(UserWarning, match="its messages are in .* runs in torch"):
+            potential.evaluate(alloy(species))
+        assert potential.kernel is None
+    finally:
+        density_kernel._library.cache_clear()

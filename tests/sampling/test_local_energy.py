@@ -144,12 +144,13 @@ def test_chain_does_not_depend_on_how_it_is_evaluated(files, name):
         np.testing.assert_allclose(members, runs[0][1], atol=1e-9)
 
 
-def test_what_has_no_range_is_evaluated_in_full():
+def test_what_has_no_range_is_evaluated_in_full(caplog):
     atoms = bulk("Cu", "fcc", 3.7, cubic=True) * (2, 2, 2)
     atoms.numbers[::3] = 79
     with pytest.warns(QuorumWarning, match="single model"):
         mc = SwapMonteCarlo(atoms, EMT(), temperature_K=1000, seed=1)
     assert "full evaluation of 32 atoms: EMT has no finite range" in mc.how
+    assert [record.getMessage() for record in caplog.records] == [mc.how]
     mc.run(20)
     check = mc.atoms
     check.calc = EMT()

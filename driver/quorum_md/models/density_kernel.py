@@ -23,7 +23,7 @@ import numpy.typing as npt
 import torch
 from ase.data import atomic_numbers
 
-from ..errors import QuorumError
+from ..errors import QuorumError, warn
 from ..native import cache_folder, compile_once, find_compiler, source_folder
 from .frozen import Array, Index, Question
 from .potential import Evaluation
@@ -313,7 +313,7 @@ def _agrees(kernel: DensityKernel, potential: MetatomicPotential) -> bool:
 
 @cache
 def _library() -> ctypes.CDLL | None:
-    """The compiled kernel; None without a compiler, or where nothing can be written."""
+    """The compiled kernel; None without a compiler, or, with a warning, if that fails."""
     digest = hashlib.sha256(sysconfig.get_platform().encode())
     compiler = find_compiler()
     try:
@@ -328,7 +328,9 @@ def _library() -> ctypes.CDLL | None:
             lambda folder: [_command(compiler, folder)],
         )
         library = ctypes.CDLL(str(target / LIBRARY))
-    except (QuorumError, OSError):
+    except (QuorumError, OSError) as error:
+        if compiler is not None:
+            warn(f"{error}; the model runs in torch, which takes several times as long")
         return None
     library.quorum_density_open.restype = ctypes.c_void_p
     return library

@@ -5,6 +5,7 @@ Where PLUMED divides 0 by 0, for an atom without neighbours, the value is 0 and 
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,7 +33,7 @@ class Sites:
     kinds: npt.NDArray[np.int32] | None = None
 
 
-class Evaluated:
+class Evaluated(ABC):
     """An action on one structure.
 
     Attributes:
@@ -70,9 +71,9 @@ class Evaluated:
                 sign * slope * component.switch.evaluate(self.values[centres])[1]
             )
 
+    @abstractmethod
     def backward(self) -> Array:
         """(E, 3) gradient of the bias with respect to the vectors of the bonds."""
-        raise NotImplementedError
 
     def by_atom(self, forward: Array, backward: Array) -> Array:
         """(N, n) sums by centre of what its bonds give (E, n), as seen from either end."""

@@ -9,6 +9,7 @@ alone determine the chain, not how many were evaluated together.
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Sequence
 from math import exp
 from pathlib import Path
@@ -140,6 +141,8 @@ class SwapMonteCarlo:
             self._drift = max(self._drift, self._energies.largest_drift_eV)
         frozen = freeze(self.potential, self._atoms)
         self._energies = LocalEnergies(frozen, self._start, verify=first)
+        if first and not self._energies.local:
+            logging.getLogger(__name__).warning("%s", self._energies.how)
 
     @property
     def energies(self) -> LocalEnergies:
