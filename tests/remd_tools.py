@@ -42,6 +42,7 @@ THERMOSTATS = {
     "langevin": "fix move all nve\nfix bath all langevin ${temperature} ${temperature} 0.1 ${seed}",
     "nvt": "fix move all nvt temp ${temperature} ${temperature} 0.1",
     "csvr": "fix move all nve\nfix bath all temp/csvr ${temperature} ${temperature} 0.1 ${seed}",
+    "gle": "fix move all gle 1 ${temperature} ${temperature} ${seed} gle.A",
 }
 
 

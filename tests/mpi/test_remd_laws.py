@@ -32,7 +32,7 @@ compute_modify {fix}_temp extra/dof 0
 
 def thermostat(name: str, damping_ps: float) -> str:
     words = THERMOSTATS[name].replace(" 0.1", f" {damping_ps}")
-    if name == "langevin":
+    if name in ("langevin", "gle"):
         return f"{words}\ncompute_modify thermo_temp extra/dof 0\n"
     return words + COUNT.format(fix="move" if name == "nvt" else "bath")
 
@@ -47,10 +47,12 @@ thermo 1000000
 """
 
 
-@pytest.mark.parametrize("name", ["langevin", "csvr"])
+@pytest.mark.parametrize("name", ["langevin", "csvr", "gle"])
 def test_ideal_gas(name, tmp_path):
     """Energies are all alike, so every attempt exchanges: momenta are right only if they are
-    scaled, whatever little the thermostat has done since."""
+    scaled, whatever little the thermostat has done since. Coloured noise of fix gle stays with the
+    state, where it knows nothing of the momenta at one time."""
+    (tmp_path / "gle.A").write_text("0 8\n-8 10\n")  # 1/ps: friction 64/10, memory 0.1 ps
     write_run(
         tmp_path,
         box("2 2 2"),
