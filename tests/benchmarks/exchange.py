@@ -1,23 +1,32 @@
-"""What an attempt of replica exchange costs inside i-PI, beside i-PI's own, in the same run.
+"""What an attempt of replica exchange costs, beside i-PI's `remd` and LAMMPS's `temper`.
 
-    python tests/benchmarks/exchange.py [--quick]
+    python tests/benchmarks/exchange.py [--quick] [--only i-pi|lammps]
 
-Replicas of 108 atoms from 300 to 3000 K, an attempt in every step: free particles, of which every
-exchange is accepted, and harmonic ones. Time of the processor, medians over attempts, in turn, one
-thread.
+i-PI: replicas of 108 atoms from 300 to 3000 K, an attempt in every step: free particles, of which
+every exchange is accepted, and harmonic ones. Time of the processor, medians over attempts, in
+turn, one thread.
+
+LAMMPS: replicas of 108 atoms of CuNi (EAM), 300 to 600 K; the same steps with few attempts and
+with many, as whole jobs under mpiexec; the difference is what attempts cost, journal and tables
+included. `temper` needs a rank for each replica; of ours, several may share one. Then the time of
+the same job on more ranks. Elapsed time, minima over repeats, in turn.
 """
 
 import argparse
 import contextlib
 import io
 import os
+import subprocess
 import sys
 import tempfile
 import time
 import warnings
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+HERE = Path(__file__).resolve().parent  # has a lammps.py of its own
+sys.path = [entry for entry in sys.path if Path(entry).resolve() != HERE]
+sys.path.insert(0, str(HERE.parent))
+# ruff: noqa: E402
 
 import numpy as np
 from ipi.engine.simulation import Simulation
@@ -25,6 +34,7 @@ from ipi.engine.simulation import Simulation
 from ipi_tools import simulation
 from quorum_md.engines.ipi_sampling_run import SamplingRun
 from quorum_md.sampling.exchange import geometric
+from remd_tools import BIN, CUNI, THERMOSTATS, box, command, environment, write_run
 from swap_tools import dynamics, remd, system, toy, write_start
 
 N_ATOMS = 108
@@ -91,11 +101,102 @@ def compare(n, kind, repeats):
     )
 
 
+TOTAL_STEPS, FEW, MANY = 4000, 10, 400
+TEMPER = """
+variable temperature world {kelvin}
+variable seed world {seeds}
+variable number world {numbers}
+{structure}
+{script}
+temper {steps} {every} ${{temperature}} bath 4 5
+"""
+
+
+def seconds(words, folder):
+    """Of a job from start to end."""
+    start = time.perf_counter()
+    done = subprocess.run(words, cwd=folder, env=environment(), capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(done.stdout + done.stderr)
+    return time.perf_counter() - start
+
+
+def script():
+    return f"{CUNI}\ntimestep 0.002\n{THERMOSTATS['langevin']}\nthermo 100000\n"
+
+
+def ours(folder, kelvin, attempts, ranks):
+    """Seconds of `quorum remd`, with 1 + attempts attempts in all steps."""
+    exchange = {"attempts": attempts, "steps": TOTAL_STEPS // attempts}
+    write_run(
+        folder,
+        box(),
+        script(),
+        states={"temperatures_K": kelvin},
+        exchange=exchange,
+        checkpoint={"every": 10**6},
+        output={"folder": tempfile.mkdtemp(dir=folder) + "/remd"},
+    )
+    return seconds(command(ranks), folder)
+
+
+def temper(folder, kelvin, attempts):
+    """Seconds of LAMMPS's own."""
+    n = len(kelvin)
+    text = TEMPER.format(
+        kelvin=" ".join(f"{one:.6g}" for one in kelvin),
+        seeds=" ".join(str(100 + k) for k in range(n)),
+        numbers=" ".join(str(k) for k in range(n)),
+        structure=box(),
+        script=script(),
+        steps=TOTAL_STEPS,
+        every=TOTAL_STEPS // attempts,
+    )
+    (folder / "in.temper").write_text(text)
+    words = [BIN / "mpiexec", "-n", n, BIN / "lmp", "-partition", f"{n}x1", "-in", "in.temper"]
+    return seconds([*map(str, words), "-screen", "none"], folder)
+
+
+def in_lammps(quick):
+    """Cost of attempts, and scaling with ranks."""
+    cores = len(os.sched_getaffinity(0))
+    repeats = 2 if quick else 5
+    print(f"\n# LAMMPS replicas on {cores} cores; milliseconds of an attempt of all states")
+    print("# states  ours on ranks          ours   temper on ranks        temper")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for n in (2, 4) if quick else (2, 4, 16, 64):
+            kelvin = geometric(300, 600, n).tolist()
+            ranks, with_temper = min(n, cores), n <= 4
+            times = []
+            for _ in range(repeats if n <= 4 else 2):
+                times.append(
+                    [ours(folder, kelvin, k, ranks) for k in (FEW, MANY)]
+                    + [temper(folder, kelvin, k) if with_temper else np.nan for k in (FEW, MANY)]
+                )
+            best = 1e3 * np.min(times, axis=0)
+            mine, theirs = (best[k + 1] - best[k] for k in (0, 2))
+            per = MANY - FEW
+            print(f"{n:8d} {ranks:14d} {mine / per:13.2f} {n:17d} {theirs / per:13.2f}", flush=True)
+        print("# ranks   seconds of 8 states   times as fast as one rank")
+        kelvin, first = geometric(300, 600, 8).tolist(), 0.0
+        for ranks in sorted({1, 2, min(8, cores)}):
+            best = min(ours(folder, kelvin, 40, ranks) for _ in range(repeats))
+            first = first or best
+            print(f"{ranks:7d} {best:21.2f} {first / best:27.2f}", flush=True)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="few repeats")
-    quick = parser.parse_args().quick
+    parser.add_argument("--only", choices=("i-pi", "lammps"))
+    args = parser.parse_args()
+    quick = args.quick
     warnings.simplefilter("ignore")
+    if args.only != "i-pi":
+        in_lammps(quick)
+    if args.only == "lammps":
+        return
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
         write_start(Path(), ["He"] * N_ATOMS, np.zeros((N_ATOMS, 3)))
         print("# milliseconds; an attempt: ours, i-PI's; a step with it: ours, i-PI's")
