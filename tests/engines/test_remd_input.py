@@ -9,7 +9,7 @@ from quorum_md.cli import main
 from quorum_md.engines.remd_ensemble import seed_of
 from quorum_md.engines.remd_input import Checkpoints, read_remd
 from quorum_md.engines.remd_layout import Layout, check_cores, choose_gpu
-from quorum_md.engines.remd_scripts import check_scripts
+from quorum_md.engines.remd_scripts import check_scripts, script_identity
 from quorum_md.errors import QuorumError, QuorumWarning
 from remd_tools import change, write_run
 
@@ -94,6 +94,53 @@ def test_mistakes_in_scripts(folder, script, words):
     with pytest.raises(QuorumError) as error:
         check_scripts(read_remd(str(folder / "run.toml")))
     assert words in str(error.value)
+
+
+FORBIDDEN = {
+    "fix mc all quorum/swap 1 9 ${chain_seed} ${temperature} sgc 0 0.3": "chemical potentials",
+    "fix mc all quorum/swap 1 9 ${chain_seed} ${temperature} vcsgc 9 .5 .5": "the composition",
+    "fix mc all sgcmc 1 0.1 ${temperature} 0.3": "the composition",
+    "fix mc all atom/swap 1 1 1 ${temperature} semi-grand yes types 1 2": "the composition",
+    "fix mc all quorum/swap 1 9 ${chain_seed} 600": "at 600 K in all states",
+    "fix mc all quorum/swap 1 9 &\n  ${seed} ${temperature}": "line 2: ${seed} of fix quorum/swap",
+    "fix b all langevin 9 9 0.1 &\n1 gjf vhalf": "leave out gjf",
+    "if '1 == 1' then 'velocity all set 0 0 0'": "would be done again",
+    "include in.more": "in.more: line 2: `minimize` would be done again",
+    "group in region r": "by where atoms are then",
+    "group cu type 1\nfix mc all quorum/swap 1 9 ${chain_seed} ${temperature}": "what swaps make",
+}
+
+
+@pytest.mark.parametrize("words", FORBIDDEN)
+def test_what_would_be_wrong_in_silence(folder, words):
+    (folder / "in.more").write_text("# more\nminimize 0 0 1 1\n")
+    (folder / "in.run").write_text(SCRIPT.rstrip("\n") + f"\n{words}\n")
+    with pytest.raises(QuorumError) as error:
+        check_scripts(read_remd(str(folder / "run.toml")))
+    assert FORBIDDEN[words] in str(error.value)
+
+
+def test_a_temperature_in_a_comment_is_none(folder):
+    (folder / "in.run").write_text("fix nvt all nvt temp 9 9 1 # ${temperature}\n")
+    with pytest.raises(QuorumError, match="all states would run at one temperature"):
+        check_scripts(read_remd(str(folder / "run.toml")))
+
+
+def test_identity_of_a_script(folder):
+    """What it reports, comments and line breaks may change; a file that it names may not."""
+
+    def of(text):
+        (folder / "in.run").write_text(text)
+        return script_identity(read_remd(str(folder / "run.toml")))
+
+    (folder / "a.eam").write_text("one")
+    text = SCRIPT + "pair_coeff 1 1 a.eam\n"
+    first = of(text)
+    assert set(first) == {"in.run", "a.eam"}
+    assert of(text.replace("1 1 a.eam", "1 1 &\n a.eam # Cu\nthermo 5")) == first
+    assert of(text.replace("1 1 a.eam", "1 2 a.eam"))["in.run"] != first["in.run"]
+    (folder / "a.eam").write_text("two")
+    assert of(text)["a.eam"] != first["a.eam"]
 
 
 def test_files_of_the_script(folder):

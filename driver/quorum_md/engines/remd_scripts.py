@@ -4,7 +4,13 @@ LAMMPS itself says what it does not understand. Here is what it would do wrongly
 without a word.
 """
 
+from __future__ import annotations
+
+import hashlib
 import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
 
 from ..errors import QuorumError
 from .remd_input import RemdFile
@@ -14,6 +20,29 @@ _ONCE = (
     *("run", "minimize", "rerun", "temper", "velocity", "displace_atoms", "create_atoms"),
     *("create_box", "read_data", "read_restart", "read_dump", "reset_timestep", "set", "clear"),
 )
+# fixes that change composition or number of atoms, and words that make them do so
+_OPEN = {"sgcmc": "", "gcmc": "", "deposit": "", "evaporate": "", "atom/swap": "semi-grand"}
+_OPEN_SWAPS = {"sgc", "vcsgc"}
+_SWAPS = {"quorum/swap", "atom/swap"}
+# what may be written otherwise when a run is continued: it moves nothing
+_REPORTS = (
+    *("thermo", "thermo_style", "thermo_modify", "dump", "dump_modify", "undump", "print", "log"),
+    *("echo", "info", "timer", "balance", "processors", "suffix", "package", "shell"),
+)
+
+
+@dataclass(frozen=True)
+class Line:
+    """A command: words, and where it stands."""
+
+    file: str
+    number: int
+    text: str
+
+    @property
+    def words(self) -> list[str]:
+        """Of the command."""
+        return self.text.split()
 
 
 def check_scripts(file: RemdFile) -> None:
@@ -25,24 +54,28 @@ def check_scripts(file: RemdFile) -> None:
     """
     lammps, states = file.settings.lammps, file.settings.states
     _read(file, "structure", lammps.structure)
-    text = _read(file, "script", lammps.script)
-    where = f"{file.path}: [lammps]: script: {lammps.script}"
-    for number, line in enumerate(text.splitlines(), 1):
-        problem = _problem(line.split("#")[0], text)
+    lines = script_lines(file)
+    all_temperatures = len(set(states.temperatures_K)) > 1
+    swaps = any(one.words[:1] == ["fix"] and _SWAPS & set(one.words) for one in lines)
+    text = "\n".join(one.text for one in lines)
+    for one in lines:
+        problem = _problem(one.text, text, swaps, all_temperatures)
         if problem:
-            raise QuorumError(f"{where}: line {number}: {problem}")
-    if re.search(r"^\s*(include|jump)\s", text, re.MULTILINE):  # what others use is not known
-        return
+            raise QuorumError(
+                f"{file.path}: [lammps]: script: {one.file}: line {one.number}: {problem}"
+            )
+    if any(one.words[:1] in (["include"], ["jump"]) and "$" in one.text for one in lines):
+        return  # what others use is not known
     for name in states.variables:
         if not _uses(text, name):
             raise QuorumError(
                 f"{file.path}: [states]: variables: {name}: {lammps.script} does not use "
                 f"${{{name}}}; write it where the potentials of the states differ, or leave it out"
             )
-    if len(set(states.temperatures_K)) > 1 and not _uses(text, "temperature"):
+    if all_temperatures and not _uses(text, "temperature"):
         raise QuorumError(
-            f"{where} does not use ${{temperature}}, so all states would run at one temperature; "
-            "write it where the thermostat has its own"
+            f"{file.path}: [lammps]: script: {lammps.script} does not use ${{temperature}}, so all "
+            "states would run at one temperature; write it where the thermostat has its own"
         )
     if states.pressure_GPa is not None and not _uses(text, "pressure"):
         raise QuorumError(
@@ -51,9 +84,68 @@ def check_scripts(file: RemdFile) -> None:
         )
 
 
+def script_lines(file: RemdFile) -> list[Line]:
+    """Commands of the script of the run, those of files that it includes among them."""
+    return list(_lines(file, file.settings.lammps.script, ()))
+
+
+def script_identity(file: RemdFile) -> dict[str, str]:
+    """SHA-256 of what decides the law of every state: commands, variables, files that they name.
+
+    A run is continued with the ones that it began with.
+    """
+    lines = [one for one in script_lines(file) if one.words[0] not in _REPORTS]
+    text = "\n".join(" ".join(one.words) for one in lines)
+    text += f"\n{sorted(file.settings.lammps.variables.items())}"
+    found = {file.settings.lammps.script: hashlib.sha256(text.encode()).hexdigest()}
+    for word in sorted({word for one in lines for word in one.words[1:]}):
+        path = file.place(word)
+        if "$" not in word and path.is_file() and word not in found:
+            with open(path, "rb") as stream:
+                found[word] = hashlib.file_digest(stream, "sha256").hexdigest()
+    return found
+
+
+def _lines(file: RemdFile, name: str, above: tuple[str, ...]) -> Iterator[Line]:
+    """Commands without comments, continued lines joined, those in quotes after `if` as well."""
+    start, joined = 1, ""
+    for number, line in enumerate(_read(file, "script", name).splitlines(), 1):
+        start = start if joined else number
+        if line.rstrip().endswith("&"):
+            joined += line.rstrip()[:-1] + " "
+            continue
+        command = _without_comment(joined + line)
+        joined = ""
+        if not command.strip():
+            continue
+        yield Line(name, start, command)
+        words = command.split()
+        if words[0] == "if":
+            _, _, commands = command.partition(" then ")
+            for quoted in re.findall(r"\"([^\"]+)\"|'([^']+)'", commands):
+                if "".join(quoted).strip():
+                    yield Line(name, start, "".join(quoted))
+        if words[0] == "include" and len(words) > 1 and words[1] not in (name, *above):
+            if "$" not in words[1] and file.place(words[1]).is_file():
+                yield from _lines(file, words[1], (name, *above))
+
+
+def _without_comment(line: str) -> str:
+    """Up to the first # that is not in quotes."""
+    quote = ""
+    for k, letter in enumerate(line):
+        if quote:
+            quote = "" if letter == quote else quote
+        elif letter in "\"'":
+            quote = letter
+        elif letter == "#":
+            return line[:k]
+    return line
+
+
 def _read(file: RemdFile, key: str, name: str) -> str:
     try:
-        return file.place(name).read_text(encoding="utf-8", errors="replace")
+        return Path(file.place(name)).read_text(encoding="utf-8", errors="replace")
     except OSError as error:
         raise QuorumError(
             f"{file.path}: [lammps]: {key}: {name} cannot be read ({error.strerror}); give the "
@@ -61,26 +153,60 @@ def _read(file: RemdFile, key: str, name: str) -> str:
         ) from error
 
 
-def _problem(line: str, text: str) -> str:
+def _problem(line: str, text: str, swaps: bool, all_temperatures: bool) -> str:
     words = line.split()
-    if not words:
-        return ""
     if words[0] in _ONCE:
         return (
             f"`{words[0]}` would be done again after every checkpoint; leave out `run`, and put "
             "what makes the start into [lammps] structure"
         )
-    if words[0] == "fix" and re.search(r"\slangevin\s.*\sgjf\s+(?!no)", line):
+    if words[0] == "group" and len(words) > 2:
+        return _group_problem(words[2], swaps)
+    if words[0] == "fix":
+        return _fix_problem(words, line, all_temperatures) or _file_problem(words, text)
+    return _file_problem(words, text)
+
+
+def _group_problem(style: str, swaps: bool) -> str:
+    """A group is of atom IDs, and would be made again after every checkpoint."""
+    if style in ("region", "variable") or (style == "type" and swaps):
+        others = "what swaps make" if style == "type" else "where atoms are then"
+        return (
+            f"a group by {style} grows after every checkpoint by {others}, and does not follow "
+            "configurations; make it in [lammps] structure by atom IDs, or let it be `dynamic`"
+        )
+    return ""
+
+
+def _fix_problem(words: list[str], line: str, all_temperatures: bool) -> str:
+    """What a fix would do wrongly when configurations go from state to state."""
+    kind = words[3] if len(words) > 3 else ""
+    if (kind in _OPEN and _OPEN[kind] in line) or (
+        kind == "quorum/swap" and _OPEN_SWAPS & set(words)
+    ):
+        return (
+            f"fix {kind} changes the composition, which goes along with a configuration, but "
+            "decisions know nothing of chemical potentials; take swaps that keep it, or run the "
+            "temperatures one by one"
+        )
+    if re.search(r"\slangevin\s.*\sgjf\s+(?!no)", line):
         return (
             "fix langevin with gjf keeps noise of its own for atoms, which does not go along with "
             "configurations; leave out gjf"
         )
-    if words[0] == "fix" and "quorum/swap" in words and "${seed}" in words:
+    if kind == "quorum/swap" and "${seed}" in words:
         return (
             "${seed} of fix quorum/swap is another one after every checkpoint, but its chain "
             "continues with one seed; write ${chain_seed}"
         )
-    return _file_problem(words, text)
+    place = {"quorum/swap": 7, "atom/swap": 7}.get(kind)
+    if all_temperatures and place is not None and len(words) > place:
+        kelvin = words[place]
+        if re.fullmatch(r"[-+.\deE]+", kelvin):
+            return (
+                f"fix {kind} makes its trials at {kelvin} K in all states; write ${{temperature}}"
+            )
+    return ""
 
 
 def _file_problem(words: list[str], text: str) -> str:
