@@ -20,7 +20,7 @@ def write(checkpoints, attempt, end=MAGIC):
     checkpoints.begin(attempt)
     (checkpoints.part(attempt) / restart_name(0)).write_bytes(b"atoms" + end)
     write_forces(checkpoints.part(attempt), 0, np.arange(6.0).reshape(2, 3))
-    checkpoints.finish(attempt, {"exchange": {"number": attempt}})
+    checkpoints.finish(attempt, {"exchange": {"number": attempt}}, 2)
 
 
 @pytest.fixture
@@ -29,6 +29,15 @@ def checkpoints(tmp_path):
     for attempt in (0, 10, 20):
         write(checkpoints, attempt)
     return checkpoints
+
+
+def test_a_file_that_is_not_seen(checkpoints):
+    with pytest.raises(QuorumError, match="2 of 3 files are to be seen"):
+        checkpoints.begin(30)
+        (checkpoints.part(30) / restart_name(0)).write_bytes(b"atoms" + MAGIC)
+        write_forces(checkpoints.part(30), 0, np.zeros((2, 3)))
+        checkpoints.finish(30, {}, 3)
+    assert checkpoints.found() == [10, 20]
 
 
 def test_newest_is_read_and_old_ones_go(checkpoints):

@@ -179,6 +179,42 @@ def test_time_limit(tmp_path):
     assert f"# {done} attempts" in (folder / "remd" / "states.dat").read_text()
 
 
+def change_script(folder, old, new):
+    path = folder / "in.run"
+    assert old in path.read_text()
+    path.write_text(path.read_text().replace(old, new))
+
+
+def test_one_run_in_a_folder(tmp_path):
+    """A second start, or a second --resume, while the first one runs takes nothing from it."""
+    folder = alloy(tmp_path, exchange={"attempts": 100000}, checkpoint={"every": 30})
+    first = start(folder)
+    try:
+        wait_for(folder / "remd" / "journal.bin", first)
+        header = (folder / "remd" / "journal.json").read_bytes()
+        change(folder, "600, 660", "601, 660")
+        assert "another run is writing here" in remd(folder, 1, code=2)
+        assert (folder / "remd" / "journal.json").read_bytes() == header
+        change(folder, "601, 660", "600, 660")
+        wait_for(folder / "remd" / "checkpoints" / "000030", first)
+        path = folder / "remd" / "trajectories" / "state-001.extxyz"
+        assert "another run is writing here" in remd(folder, 1, "--resume", code=2)
+    finally:
+        first.send_signal(signal.SIGTERM)
+        first.communicate(timeout=60)
+    assert first.returncode == 3
+    steps = [frame.info["attempt"] for frame in ase.io.read(path, ":")]
+    assert steps == list(range(5, len(rows(folder)) + 1, 5))
+    # off and on again: frames stay
+    change(folder, "trajectory = 5", "trajectory = 0")
+    change(folder, "attempts = 100000", f"attempts = {len(rows(folder)) + 4}")
+    remd(folder, 1, "--resume")
+    change(folder, "trajectory = 0", "trajectory = 5")
+    change(folder, f"attempts = {len(rows(folder))}", f"attempts = {len(rows(folder)) + 10}")
+    remd(folder, 2, "--resume")
+    assert len(ase.io.read(path, ":")) >= len(steps) + 2
+
+
 def test_damage_is_a_sentence(tmp_path):
     """A corrupt checkpoint, a short journal, other settings: and nothing is lost."""
     folder = alloy(tmp_path / "run")
@@ -200,6 +236,13 @@ def test_damage_is_a_sentence(tmp_path):
         change(folder, old, new)
         assert words in remd(folder, 1, "--resume", code=2)
         change(folder, new, old)
+    change_script(folder, "langevin ${temperature} ${temperature} 0.1", "langevin 9 9 0.1")
+    output = remd(folder, 1, "--resume", code=2)
+    assert "in.run changed since the checkpoint" in output or "one temperature" in output
+    change_script(folder, "langevin 9 9 0.1", "langevin ${temperature} ${temperature} 0.2")
+    assert "in.run changed since the checkpoint" in remd(folder, 2, "--resume", code=2)
+    change_script(folder, "0.2", "0.1")
+    change_script(folder, "thermo 10", "thermo 20")
     journal = folder / "remd" / "journal.bin"
     rest = journal.read_bytes()
     journal.write_bytes(rest[:-1])
@@ -266,7 +309,9 @@ def test_mistakes_in_scripts_are_sentences(tmp_path):
     output = remd(bad, 2, code=2)
     assert "in.run: state 0 (600 K): LAMMPS: ERROR: Unknown command: frobnicate" in output
     assert "Traceback" not in output
-    (bad / "in.run").write_text("pair_style eam\npair_coeff 1 1 no.eam\n# ${temperature}\n")
+    (bad / "in.run").write_text(
+        "variable t equal ${temperature}\npair_style eam\npair_coeff 1 1 no.eam\n"
+    )
     for ranks in (1, 2):  # of a pair style that is half made
         assert "cannot open eam potential file no.eam" in remd(bad, ranks, code=2)
     one = alloy(tmp_path / "one")
@@ -278,6 +323,20 @@ def test_mistakes_in_scripts_are_sentences(tmp_path):
     remd(one, 2)
     elements = alloy(tmp_path / "elements", lammps={"elements": ["Cu"]})
     assert "elements: got 1 for 2 atom types" in remd(elements, 1, code=2)
+    random = alloy(tmp_path / "random")
+    path = random / "in.structure"
+    path.write_text(path.read_text().replace("type/ratio 2 0.5 4", "type/fraction 2 0.5 ${seed}"))
+    assert "the scripts make atoms of each type" in remd(random, 1, code=2)
+    groups = alloy(tmp_path / "groups")
+    change_script(groups, "thermo 10", "thermo 10\ngroup some id 1:$(3 + v_replica)")
+    assert "the scripts make groups with the digest" in remd(groups, 1, code=2)
+    path.write_text(path.read_text().replace("lattice fcc 3.6", "lattice fcc $(3.6+v_replica/9)"))
+    path.write_text(path.read_text().replace("/fraction 2 0.5 ${seed}", "/ratio 2 0.5 4"))
+    assert "a box of constant volume" in remd(random, 1, code=2)
+    barostat = alloy(tmp_path / "barostat", "nvt")
+    words = "fix press all press/berendsen iso 1000 1000 1 modulus 1e6"
+    change_script(barostat, "thermo 10", f"thermo 10\n{words}")
+    assert "pressure_GPa is missing, but the volume changes" in remd(barostat, 2, code=2)
     column = alloy(tmp_path / "column", output={"columns": ["c_other"]})
     output = remd(column, 1, code=2)
     assert "[output]: columns: c_other: state 0" in output and "Invalid compute" in output

@@ -7,7 +7,7 @@ import pytest
 
 from exchange_rows import harmonic_rows, write_journal
 from quorum_md.errors import QuorumError
-from quorum_md.sampling.journal import Journal, read_header, read_rows, reduced_matrix
+from quorum_md.sampling.journal import Journal, lock, read_header, read_rows, reduced_matrix
 from quorum_md.units import BOLTZMANN_EV_K, EV_A3_GPA
 
 
@@ -40,10 +40,18 @@ def test_continues(run, tmp_path):
         journal.append(rows[k : k + 1])
     journal.sync()
     np.testing.assert_array_equal(journal.rows(45), rows[45:])
-    with pytest.raises(QuorumError, match="another run is writing it"):
-        Journal(tmp_path, header).resume(50)
     journal.close()
     np.testing.assert_array_equal(read_rows(tmp_path)[1], rows)
+
+
+def test_one_run_holds_a_folder(tmp_path):
+    held = lock(tmp_path / "lock")
+    with pytest.raises(QuorumError, match="another run is writing here"):
+        lock(tmp_path / "lock")
+    held.close()
+    lock(tmp_path / "lock").close()
+    with pytest.raises(QuorumError, match="cannot be made"):
+        lock(tmp_path / "nowhere" / "lock")
 
 
 def test_refused(run, tmp_path):

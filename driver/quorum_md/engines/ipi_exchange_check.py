@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 from ipi.engine.motion import AtomSwap, Dynamics
+from ipi.engine.thermostats import Thermostat
 
 from ..errors import QuorumError
 from .ipi_exchange_run import find_exchanges
@@ -54,6 +55,7 @@ def check_exchange(path: str, smotion: Any, systems: list[tuple[str, Any]]) -> b
             ("names of the atoms", list(system.beads.names), list(reference.beads.names)),
             ("masses", list(system.beads.m), list(reference.beads.m)),
             ("barostat", _cell(system), _cell(reference)),
+            ("fixed atoms", _fixed(system), _fixed(reference)),
             ("cell, which nothing moves,", _frozen_cell(system), _frozen_cell(reference)),
         ]:
             if here != there:
@@ -73,6 +75,11 @@ def _check_motion(where: str, system: Any) -> None:
         dynamics += 1
         kind = type(motion).__name__
         if type(motion) is Dynamics and motion.enstype in ENSEMBLES:
+            if type(motion.thermostat) is Thermostat:
+                raise QuorumError(
+                    f"{where}: [dynamics] has no thermostat, so that nothing keeps the temperature "
+                    "to which remd brings a configuration; add one"
+                )
             continue
         mode = f"mode='{motion.enstype}'" if type(motion) is Dynamics else f"the motion {kind}"
         raise QuorumError(
@@ -85,10 +92,19 @@ def _check_motion(where: str, system: Any) -> None:
         )
 
 
+def _fixed(system: Any) -> list[list[int]]:
+    """Atoms that each motion holds."""
+    return [np.asarray(m.fixatoms_dof).tolist() for m in _dynamics(system)]
+
+
+def _dynamics(system: Any) -> list[Any]:
+    return [m for m in flatten(system.motion) if type(m) is Dynamics]
+
+
 def _cell(system: Any) -> str:
     """By what the cell of a system moves: none, pressure or stress."""
     kinds = {"npt": "pressure", "nst": "stress"}
-    modes = [m.enstype for m in flatten(system.motion) if type(m) is Dynamics]
+    modes = [m.enstype for m in _dynamics(system)]
     return next((kinds[mode] for mode in modes if mode in kinds), "none")
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import numpy as np
+from ipi.utils.io import open_backup
 
 from ..atomic import write_atomically
 from ..sampling.exchange import Attempt, Exchange
@@ -34,6 +35,7 @@ class ExchangeOutput:
         )
         self._file, fresh = open_table(path, header, resumed_at)
         if fresh:
+            open_backup(f"{path}_statistics", "w").close()
             self._row(resumed_at, exchange.permutation)
 
     def __call__(self, step: int, attempt: Attempt) -> None:

@@ -57,9 +57,21 @@ class Configuration:
 
 @dataclass(frozen=True)
 class Facts:
-    """What the scripts have made: of all instances alike."""
+    """What the scripts have made: of all instances alike.
 
-    n_atoms: int
-    n_types: int
+    Attributes:
+        atoms_of_type: how many there are of each.
+        groups: a digest of which atoms (by ID) are in which groups.
+        box: (9,) as in `Configuration` at constant volume; else empty.
+    """
+
+    atoms_of_type: tuple[int, ...]
+    groups: str
+    box: tuple[float, ...]
     n_members: int
     timestep_fs: float
+
+    @property
+    def n_types(self) -> int:
+        """Of atoms."""
+        return len(self.atoms_of_type)

@@ -13,6 +13,7 @@ come along have the noise of the step before (`Replica._write_forces`).
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -138,14 +139,17 @@ class Replica:
         """Go on, as if it had not stopped."""
         self._do(f"run {steps} pre no post no")
 
-    def energy_eV(self) -> float:
+    def energy_eV(self, forbidden: bool = False) -> float:
         """Potential energy now, with that of fixes which say `energy yes`.
+
+        Args:
+            forbidden: +inf is an answer: of a configuration that this state does not allow.
 
         Raises:
             QuorumError: it is not finite.
         """
         energy = self._get(lambda: self._lmp.extract_compute("thermo_pe", 0, 0))
-        if not np.isfinite(energy):
+        if not (np.isfinite(energy) or (forbidden and energy == np.inf)):
             raise QuorumError(
                 f"{self.label}: the potential energy is {energy} at step {self.step}; shorten the "
                 "timestep, or look at the structure"
@@ -178,9 +182,14 @@ class Replica:
     def facts(self) -> Facts:
         """Of the instance that moves."""
         lmp = self._lmp
+        own = np.column_stack([self._local(name) for name in ("id", "type", "mask")])
+        rows = self._all(own.astype(np.float64))
+        rows = rows[np.argsort(rows[:, 0])].astype(np.int64)
+        counts = np.bincount(rows[:, 1], minlength=int(lmp.extract_setting("ntypes")) + 1)[1:]
         return Facts(
-            len(self.ids),
-            int(lmp.extract_setting("ntypes")),
+            tuple(counts.tolist()),
+            hashlib.sha256(np.ascontiguousarray(rows[:, ::2]).tobytes()).hexdigest()[:12],
+            tuple(self.box().tolist()) if self.pressure_GPa is None else (),
             len(self._member_energies_eV()),
             float(lmp.extract_global("dt")) * TIMESTEP_FS[self.units],
         )

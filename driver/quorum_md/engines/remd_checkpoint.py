@@ -52,8 +52,12 @@ class Checkpoints:
         except OSError as error:
             raise self._cannot(attempt, error.strerror) from error
 
-    def finish(self, attempt: int, content: Mapping[str, Any]) -> None:
+    def finish(self, attempt: int, content: Mapping[str, Any], n_files: int) -> None:
         """Check what was written, put it in its place, and remove the oldest ones.
+
+        Args:
+            content: of the manifest.
+            n_files: that were written, by all ranks.
 
         Raises:
             QuorumError: a file is not complete (no space); older checkpoints are as they were.
@@ -67,6 +71,8 @@ class Checkpoints:
                     raise self._cannot(attempt, f"{path.name} is not complete")
                 hashes[path.name] = hashlib.sha256(data).hexdigest()
                 _sync(path)
+            if len(hashes) != n_files:
+                raise self._cannot(attempt, f"{len(hashes)} of {n_files} files are to be seen")
             manifest = {"format": _FORMAT, "version": _VERSION, "attempt": attempt}
             text = json.dumps({**manifest, **content, "sha256": hashes}, indent=1)
             with open(part / "manifest.json", "w", encoding="utf-8") as stream:

@@ -21,11 +21,20 @@ from .lammps_replica import Replica
 from .remd_checkpoint import read_forces, restart_name, write_forces
 from .remd_input import RemdFile
 from .remd_layout import Layout
+from .remd_scripts import script_lines
 
 _LARGEST_SEED = 900_000_000  # of LAMMPS's generators
 _CHAIN = (1 << 60) - 1  # in place of an attempt
 # energies of a configuration in two instances differ by rounding, and the difference is no energy
 _SAME_KT, _SAME_RELATIVE = 0.01, 1e-6
+# what scripts must make alike in all states: words, attribute of `Facts`
+_ALIKE = {
+    "atoms of each type": "atoms_of_type",
+    "groups with the digest": "groups",
+    "a box of constant volume": "box",
+    "a number of members": "n_members",
+    "a timestep_fs": "timestep_fs",
+}
 
 
 def seed_of(seed: int, state: int, attempt: int) -> int:
@@ -52,6 +61,8 @@ class Ensemble:
         n = len(self.states)
         self.layout = Layout(world, n, lammps.ranks_per_replica, f"{file.path}: [lammps]")
         self.replicas: dict[int, Replica] = {}
+        lines = [one.words for one in script_lines(file)]
+        self._dynamic = any(one[:1] == ["group"] and "dynamic" in one for one in lines)
         for s in self.layout.own:
             state = self.states[s]
             self.replicas[s] = Replica(
@@ -88,11 +99,16 @@ class Ensemble:
             replica.build(restart, lammps.script, seed, forces)
         facts: list[Facts] = self._everywhere(Replica.facts)
         for s, one in enumerate(facts):
-            if one != facts[0]:
-                raise QuorumError(
-                    f"{self.file.path}: [lammps]: the scripts make {one} in state {s}, but "
-                    f"{facts[0]} in state 0; expected the same in all states"
-                )
+            for what, key in _ALIKE.items():
+                if key == "groups" and self._dynamic:
+                    continue
+                here, there = getattr(one, key), getattr(facts[0], key)
+                if here != there:
+                    raise QuorumError(
+                        f"{self.file.path}: [lammps]: the scripts make {what} {here} in state {s}, "
+                        f"but {there} in state 0, and configurations go from state to state; let "
+                        "what they make not depend on ${seed}, ${replica} or ${temperature}"
+                    )
         if facts[0].n_types != len(lammps.elements):
             raise QuorumError(
                 f"{self.file.path}: [lammps]: elements: got {len(lammps.elements)} for "
@@ -144,9 +160,9 @@ class Ensemble:
             sources = np.where(wanted[sources, targets], sources, targets)
             for s, one in self.layout.move(sources, self._visited).items():
                 self.replicas[s].place(one, 1.0, forces=False)
-                energies[sources[s], s] = self.replicas[s].energy_eV()
+                energies[sources[s], s] = self.replicas[s].energy_eV(forbidden=True)
         parts = self.world.allgather(energies)
-        return np.where(np.isnan(energies), np.nanmax(parts, axis=0), energies)
+        return np.fmax.reduce(parts)
 
     def exchange(self, sources: npt.NDArray[np.int64], energies_eV: Array) -> None:
         """Give every state the configuration of another, or its own again after `crossed`.

@@ -9,14 +9,17 @@ import io
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ..errors import QuorumError
-from ..sampling.journal import Header, Journal, Rows, check_header, read_header
+from ..sampling.journal import Header, Journal, Rows, check_header, lock, read_header
 from .lammps_configuration import TYPE, Configuration, Facts, Sample, X
 from .remd_input import RemdFile
 from .remd_layout import Layout
+
+_MADE_LATER = ("records.h5", "ladder.dat", "states.dat")
 
 
 class Growing:
@@ -146,6 +149,7 @@ class RunFiles:
         self.settings, self.folder, self.layout = file.settings, file.folder, layout
         self.growing = Growing(file.folder)
         self.journal: Journal | None = None
+        self._lock: Any = None
         self._n_rows = 0  # that are in the tables
 
     def header(self, n_members: int, timestep_fs: float) -> Header:
@@ -165,6 +169,10 @@ class RunFiles:
             states.variables,
         )
 
+    def lock(self) -> None:
+        """Raises `QuorumError` if another run writes here."""
+        self._lock = lock(self.folder / "lock")
+
     def check(self) -> None:
         """Raises `QuorumError` if the run that is there began with other settings."""
         known = read_header(self.folder)
@@ -172,10 +180,12 @@ class RunFiles:
 
     def open(self, facts: Facts, attempt: int, sizes: Mapping[str, int]) -> None:
         """Begin all files, or cut them to what they were at the checkpoint of an attempt."""
-        if self.layout.is_root and self.settings.output.trajectory:
+        if self.layout.is_root:
             for s in self.layout.own:
                 name = trajectory_name(s)
-                self.growing.begin(name, sizes.get(name, 0))
+                # none are asked for now, but there were: they are kept, and cut alike
+                if self.settings.output.trajectory or name in sizes:
+                    self.growing.begin(name, sizes.get(name, 0))
         if self.layout.world.rank != 0:
             return
         header = self.header(facts.n_members, facts.timestep_fs)
@@ -183,6 +193,8 @@ class RunFiles:
         if attempt:
             self.journal.resume(attempt)
         else:
+            for name in _MADE_LATER:  # of what was here before
+                (self.folder / name).unlink(missing_ok=True)
             self.journal.begin()
         self._n_rows = attempt
         self.growing.begin(PATHS_NAME, sizes.get(PATHS_NAME, 0), PATHS_HEAD)
@@ -217,6 +229,8 @@ class RunFiles:
         """No more rows."""
         if self.journal is not None:
             self.journal.close()
+        if self._lock is not None:
+            self._lock.close()
 
 
 def _cannot(path: Path, error: OSError) -> QuorumError:

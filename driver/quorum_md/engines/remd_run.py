@@ -25,8 +25,10 @@ from .remd_ensemble import Ensemble
 from .remd_input import RemdFile
 from .remd_layout import check_cores, choose_gpu, on_this_machine
 from .remd_output import RunFiles
+from .remd_scripts import script_identity
 
 STOPPED = 3  # exit code of a run that left a checkpoint before its last attempt
+_SAME_VOLUME = 1e-9  # relative
 _SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
 
 
@@ -85,6 +87,7 @@ class _Run:
         self.mixing = Mixing(n)
         self.checkpoints = Checkpoints(self.folder / "checkpoints", self.settings.checkpoint.keep)
         self.files = RunFiles(file, self.ensemble.layout)
+        self._identity: dict[str, str] = {}
         self.attempt = 0
         self._signal = 0
         self._slowest_s = self._slowest_checkpoint_s = 0.0
@@ -103,6 +106,12 @@ class _Run:
 
     def _go(self, resume: bool) -> int:
         sizes: dict[str, int] = {}
+        if self.world.rank == 0:
+            if not resume:
+                self._make_folder()
+            self.files.lock()
+            self._identity = script_identity(self.file)
+        self.world.Barrier()
         if resume:
             sizes = self._find()
             if self.attempt >= self.settings.exchange.attempts:
@@ -110,7 +119,10 @@ class _Run:
                     self.report(Progress(self.folder, self.attempt, self.attempt, True))
                 return 0
         else:
-            self._make_folder()
+            if self.world.rank == 0:
+                self._refuse_a_second_run()
+                self.checkpoints.begin(0)
+            self.world.Barrier()
             self.ensemble.begin(self.checkpoints.part(0))
             self.mixing.add(self.exchange.permutation)
             self._finish(0, {}, False)
@@ -161,6 +173,7 @@ class _Run:
             before = self.exchange.permutation.copy()
             place = np.argsort(before)  # state of each replica
             volumes = np.array([one.volume_A3 for one in samples])
+            self._check_volumes(volumes)
             row["crossed_eV"] = crossed if self.settings.states.variables else np.empty((0, 0))
             # what is not known is not read
             known = np.where(np.isnan(crossed), np.inf, crossed)
@@ -178,26 +191,35 @@ class _Run:
         self.world.Bcast(sources)
         return sources
 
+    def _check_volumes(self, volumes: Array) -> None:
+        """Without a pressure, decisions leave out the work of a volume that changes."""
+        constant = self.settings.states.pressure_GPa is None
+        if constant and np.ptp(volumes) > _SAME_VOLUME * volumes[0]:
+            raise QuorumError(
+                f"{self.file.path}: [states]: pressure_GPa is missing, but the volume changes "
+                f"({volumes.min():.6g} to {volumes.max():.6g} Å³); give it, and ${{pressure}} to "
+                "the barostat of the script, or leave out what changes the box"
+            )
+
     # --- begin, build, checkpoint -------------------------------------------------------------
 
     def _make_folder(self) -> None:
-        if self.world.rank == 0:
-            # a start that failed before the first attempt is no run
-            if any(self.checkpoints.found()):
+        for name in ("logs", "tables", "trajectories", "checkpoints"):
+            try:
+                (self.folder / name).mkdir(parents=True, exist_ok=True)
+            except OSError as error:
                 raise QuorumError(
-                    f"{self.folder}: has a run already; continue it with --resume, or give another "
-                    f"[output] folder in {self.file.path}"
-                )
-            for name in ("logs", "tables", "trajectories", "checkpoints"):
-                try:
-                    (self.folder / name).mkdir(parents=True, exist_ok=True)
-                except OSError as error:
-                    raise QuorumError(
-                        f"{self.folder / name}: cannot be made ({error.strerror}); give an [output]"
-                        f" folder that you may write to in {self.file.path}"
-                    ) from error
-            self.checkpoints.begin(0)
-        self.world.Barrier()
+                    f"{self.folder / name}: cannot be made ({error.strerror}); give an [output] "
+                    f"folder that you may write to in {self.file.path}"
+                ) from error
+
+    def _refuse_a_second_run(self) -> None:
+        # a start that failed before the first attempt is no run
+        if any(self.checkpoints.found()):
+            raise QuorumError(
+                f"{self.folder}: has a run already; continue it with --resume, or give another "
+                f"[output] folder in {self.file.path}"
+            )
 
     def _find(self) -> dict[str, int]:
         """Go on where the newest checkpoint is; sizes of the files at that time."""
@@ -208,12 +230,24 @@ class _Run:
                 f"checkpoint has {len(content['exchange']['permutation'])} states; change it back, "
                 "or start anew in another folder"
             )
+        if self.world.rank == 0:
+            self._compare_scripts(content.get("scripts", {}))
         self.attempt = int(content["attempt"])
         if self.attempt and self.world.rank == 0:  # before LAMMPS starts
             self.files.check()
         self.exchange.restore(content["exchange"])
         self.mixing.restore(content["mixing"])
         return dict(content["sizes"])
+
+    def _compare_scripts(self, known: dict[str, str]) -> None:
+        """Raises `QuorumError` if what decides the laws of the states is not what it was."""
+        changed = [name for name, digest in known.items() if self._identity.get(name) != digest]
+        if changed:
+            raise QuorumError(
+                f"{self.file.path}: [lammps]: {', '.join(changed)} changed since the checkpoint in "
+                "more than what it reports, and a run has one law for each state; change it back, "
+                "or start anew in another folder"
+            )
 
     def _build(self) -> Facts:
         return self.ensemble.build(self.checkpoints.place(self.attempt), self.attempt)
@@ -237,8 +271,9 @@ class _Run:
                     "exchange": self.exchange.state(),
                     "mixing": self.mixing.state(),
                     "sizes": sizes,
-                    "ranks": self.world.size,
+                    "scripts": self._identity,
                 },
+                2 * len(self.states) if attempt else len(self.states),
             )
             if attempt:
                 self.report(Progress(self.folder, attempt, self.settings.exchange.attempts, last))

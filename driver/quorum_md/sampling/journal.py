@@ -134,7 +134,6 @@ class Journal:
             path = self.folder / "journal.bin"
             path.touch()
             self._file = open(path, "r+b", buffering=0)
-            _lock(self._file, path)
             self._file.truncate(n_rows * self._dtype.itemsize)
             self._file.seek(0, os.SEEK_END)
 
@@ -155,17 +154,30 @@ class Journal:
             ) from error
 
 
-def _lock(file: Any, path: Path) -> None:
-    """One run at a time writes a journal, where the file system has locks."""
+def lock(path: Path) -> Any:
+    """Hold a file until it is closed: one run at a time, where the file system has locks.
+
+    Raises:
+        QuorumError: another run holds it, or it cannot be made.
+    """
+    try:
+        file = open(path, "a")
+    except OSError as error:
+        raise QuorumError(
+            f"{path}: cannot be made ({error.strerror}); give the folder of a run that you may "
+            "write to"
+        ) from error
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         file.close()
         raise QuorumError(
-            f"{path}: another run is writing it; wait until it ends, or give another folder"
+            f"{path.parent}: another run is writing here; wait until it ends, or give another "
+            "folder"
         ) from error
-    except OSError:
-        return
+    except OSError:  # no locks here
+        pass
+    return file
 
 
 def reduced_matrix(header: Header, row: Rows) -> npt.NDArray[np.float64]:
