@@ -23,7 +23,7 @@ import numpy as np
 
 from ..errors import QuorumError
 from ..sampling.journal import Header, Rows, header_of, read_rows
-from ..units import EV_A3_BAR, EV_A3_GPA
+from ..units import EV_A3_BAR, EV_A3_GPA, thermal_energy_eV
 from .records import FORMAT, h5py_module, write_dataset, write_records
 from .run import Run, Vocabulary
 from .tables import Column, PathLike, Table
@@ -51,7 +51,8 @@ def keep_records(folder: PathLike, *, now: bool) -> bool:
     """Write records.h5 of a run that goes on: now, or if it has grown enough; was it written?"""
     path = Path(folder) / NAME
     header, rows = read_rows(folder)
-    grown = not path.exists() or len(rows) >= _GROWTH * _n_frames(path)
+    before = _n_frames(path) if path.exists() else 0
+    grown = not before or len(rows) >= _GROWTH * before or len(rows) < before
     if not len(rows) or not (now or grown):
         return False
     write_exchange_records(path, header, rows)
@@ -96,8 +97,11 @@ def state_run(path: PathLike, header: Header, rows: Rows, state: int) -> Run:
         words = [f"{key} = {values[state]:g}" for key, values in header.parameters.items()]
         name = f"potential with {', '.join(words)}"
     # the committee drives unless a potential or bias of the script's own adds to it
-    off = np.abs(members.mean(axis=1) - driving).max()
-    mean = header.n_members and not header.parameters and off <= 1e-6 * np.abs(driving).max()
+    off = members.mean(axis=1) - driving
+    kT = thermal_energy_eV(header.temperatures_K[state])
+    rounded = np.ptp(off) <= 0.01 * kT + 1e-9 * np.abs(driving).max()
+    rounded &= np.abs(off).max() <= 1e-6 * np.abs(driving).max()
+    mean = header.n_members and not header.parameters and rounded
     return Run(
         Table(where, columns, 0, False, how_to_add="add {} to [output] columns of run.toml"),
         np.arange(len(rows)),

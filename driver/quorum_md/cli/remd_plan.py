@@ -22,6 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--atoms", type=int, metavar="N", help="of a harmonic solid: heat capacity 3N/2 k")
     add("--heat-capacity", type=float, metavar="C", help="in k, of the whole system")
     add("--temperature", type=float, metavar="K", help="of the short run, if it does not say it")
+    add("--pressure", type=float, metavar="GPA", help="of the short run, if its volume changes")
     add("--replicas", type=int, metavar="N", help="a ladder of so many")
     add("--acceptance", type=float, default=0.4, metavar="A", help="that neighbours shall have")
 
@@ -58,7 +59,7 @@ def run(args: argparse.Namespace, files: list[str]) -> int:
         raise QuorumError("remd --plan: --range is missing; give it as in --range 300 3000")
     low, high = args.range
     if files:
-        found = [one for path in files for one in measured(path, args.temperature)]
+        found = [one for path in files for one in measured(path, args.temperature, args.pressure)]
         for one in found:
             print(
                 f"# heat capacity {one.value_kB:.1f} +- {one.error_kB:.1f} k at "

@@ -20,10 +20,11 @@ from ..averages.tables import Array, energy_unit_eV
 from ..averages.timeseries import frames_to_discard, variance_of_mean
 from ..errors import QuorumError
 from ..sampling.exchange import Plan, plan, plan_from_acceptance
-from ..units import ENERGY_EV, thermal_energy_eV
+from ..units import BOHR_A, ENERGY_EV, EV_A3_BAR, EV_A3_GPA, thermal_energy_eV
 
 TARGETS = (0.2, 0.3, 0.4, 0.5, 0.6)
 FEW_FRAMES = 20
+_SAME_VOLUME = 1e-9  # relative
 STATISTICS = "# replica exchange of "  # how a table of statistics begins
 
 Ladder = Callable[[int | None, float], Plan]  # of a number of replicas, or of an acceptance
@@ -31,7 +32,7 @@ Ladder = Callable[[int | None, float], Plan]  # of a number of replicas, or of a
 
 @dataclass(frozen=True)
 class HeatCapacity:
-    """Of the potential energy of a run, in k, and its sampling error."""
+    """Of the potential energy of a run (with P V, where it has a pressure), in k, and its error."""
 
     temperature_K: float
     value_kB: float
@@ -39,27 +40,40 @@ class HeatCapacity:
     path: str
 
 
-def measured(path: str, temperature_K: float | None = None) -> list[HeatCapacity]:
+def measured(
+    path: str, temperature_K: float | None = None, pressure_GPa: float | None = None
+) -> list[HeatCapacity]:
     """Of each run in a file: i-PI properties, a LAMMPS log, or a record.
 
     Raises:
-        QuorumError: no such file, no potential energy in it, no temperature, too few frames.
+        QuorumError: no such file, no potential energy in it, no temperature, too few frames, a
+            volume that changes at a pressure that is not known.
     """
     if is_record(path):
         result = []
         for run in read_records(path, discard="auto"):
             driving = reference_energies(run.energies_eV, run.reference)
+            pressure, volume = run.pressure_bar, run.words.volume
+            if pressure is not None and run.table.has(volume):
+                of_frames = run.table.column(volume).values[run.rows]
+                driving = driving + pressure / EV_A3_BAR * of_frames
             result.append(_of(path, driving, run.temperature_K))
         return result
-    series, kelvin = _lammps(path) if is_lammps_log(path) else _ipi(path)
+    series, volumes, kelvin = _lammps(path) if is_lammps_log(path) else _ipi(path)
     if temperature_K is not None:
         kelvin = temperature_K
     if kelvin is None:
         raise QuorumError(f"{path}: has no column of the temperature; give --temperature")
+    if volumes is not None and np.ptp(volumes) > _SAME_VOLUME * volumes.mean():
+        if pressure_GPa is None:
+            raise QuorumError(
+                f"{path}: its volume changes, so exchanges see energy and P V; give --pressure"
+            )
+        series = series + pressure_GPa / EV_A3_GPA * volumes
     return [_of(path, series[frames_to_discard("auto", series, n_frames=len(series)) :], kelvin)]
 
 
-def _ipi(path: str) -> tuple[Array, float | None]:
+def _ipi(path: str) -> tuple[Array, Array | None, float | None]:
     table = read_properties(path)
     energy = table.column("potential")
     factor = energy_unit_eV(energy.unit)
@@ -68,10 +82,17 @@ def _ipi(path: str) -> tuple[Array, float | None]:
     kelvin = None
     if table.has("temperature") and table.column("temperature").unit == "kelvin":
         kelvin = float(table.column("temperature").values.mean())
-    return energy.values * factor, kelvin
+    if not table.has("volume"):
+        return energy.values * factor, None, kelvin
+    volume = table.column("volume")
+    return (
+        energy.values * factor,
+        volume.values * (1.0 if volume.unit == "angstrom3" else BOHR_A**3),
+        kelvin,
+    )
 
 
-def _lammps(path: str) -> tuple[Array, float | None]:
+def _lammps(path: str) -> tuple[Array, Array | None, float | None]:
     log = read_log(path)
     tables = [one for one in log.tables if one.command not in ("minimize", "rerun")]
     if not tables:
@@ -82,9 +103,15 @@ def _lammps(path: str) -> tuple[Array, float | None]:
             f"{path}: expected `units metal` or `units real` in the log, got "
             f"{units[-1] if units else 'none'}; give such a log"
         )
+    if any(c.words[0] == "thermo_modify" and "norm yes" in " ".join(c.words) for c in log.commands):
+        raise QuorumError(
+            f"{path}: energies are per atom (thermo_modify norm yes), expected those of the whole "
+            "system; leave it out and run again"
+        )
     table = tables[-1]
     kelvin = float(table.column("Temp").mean()) if "Temp" in table.names else None
-    return table.column("PotEng") * ENERGY_EV[UNITS[units[-1]].energy], kelvin
+    volumes = table.column("Volume") if "Volume" in table.names else None
+    return table.column("PotEng") * ENERGY_EV[UNITS[units[-1]].energy], volumes, kelvin
 
 
 def _of(path: str, energies_eV: Array, kelvin: float) -> HeatCapacity:

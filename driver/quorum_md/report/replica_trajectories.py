@@ -12,6 +12,7 @@ from typing import TextIO
 from ..errors import QuorumError
 
 _REPLICA = re.compile(r"\breplica=(\d+)\b")
+_ATTEMPT = re.compile(r"\battempt=(\d+)\b")
 
 
 def by_replica(folder: str | os.PathLike[str]) -> list[Path]:
@@ -42,9 +43,11 @@ def by_replica(folder: str | os.PathLike[str]) -> list[Path]:
             # the last frames of a run that goes on may not be there yet in all states
             for frames in zip(*map(_frames, sources), strict=False):
                 numbers = [int(_REPLICA.findall(text)[0]) for text in frames]
-                if sorted(numbers) != list(range(len(states))):
+                attempts = sorted({int(_ATTEMPT.findall(text)[0]) for text in frames})
+                if sorted(numbers) != list(range(len(states))) or len(attempts) > 1:
                     raise QuorumError(
-                        f"{place}: frames of the states do not belong together (replicas {numbers})"
+                        f"{place}: frames of the states do not belong together (attempts "
+                        f"{attempts}, replicas {numbers}); they are not of one run"
                     )
                 for number, text in zip(numbers, frames, strict=True):
                     writers[number].write(text)

@@ -86,10 +86,11 @@ class Exchange:
         """
         matrix = np.asarray(u, dtype=float)
         if matrix.shape != (self.n, self.n) or np.isnan(matrix).any():
+            bad = np.flatnonzero(np.isnan(matrix).reshape(len(matrix), -1).any(axis=1)).tolist()
             raise QuorumError(
                 f"reduced energies: got the shape {matrix.shape}"
-                f"{', some not a number' if np.isnan(matrix).any() else ''}; "
-                f"expected ({self.n}, {self.n}) numbers"
+                f"{f', and no number for the replicas {bad}' if bad else ''}; expected "
+                f"({self.n}, {self.n}) numbers: look at the structures, or shorten the timestep"
             )
         number = self.number if number is None else number
         permutation = self.permutation.copy()

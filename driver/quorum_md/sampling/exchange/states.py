@@ -60,7 +60,8 @@ def reduced_energies(
     replicas = np.flatnonzero(np.isnan(energies.reshape(n, -1)).any(axis=1))
     if replicas.size:
         raise QuorumError(
-            f"the energy of replica {replicas[0]} is not a number; its potential has failed"
+            f"the energy of replica {replicas[0]} is not a number; its potential has failed: "
+            "look at its structure, or shorten the timestep"
         )
     energies = energies.reshape(n, -1)
     with_pressure = [state.pressure_GPa is not None for state in states]
