@@ -280,6 +280,11 @@ REFUSED = [
     (one_differs(lambda s: s.replace("nbeads='1'", "nbeads='2'")), "beads differ from T300: 2 and"),
     (one_differs(lambda s: s.replace("mode='nvt'", "mode='nve'")), "mode='nve' does not sample"),
     (
+        one_differs(lambda s: s.replace("<fixcom>", "<fixatoms> [ 0 ] </fixatoms> <fixcom>")),
+        "fixed atoms differ",
+    ),
+    (one_differs(lambda s: re.sub(r"<thermostat.*?</thermostat>", "", s, flags=re.S)), "has no th"),
+    (
         one_differs(
             lambda s: system(dynamics(2, 20, "npt", more=NPT), kelvin=4, ensemble=PRESSURE)
         ),

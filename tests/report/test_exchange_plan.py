@@ -16,7 +16,7 @@ from quorum_md.sampling.exchange import (
     reduced_energies,
     statistics_table,
 )
-from quorum_md.units import BOLTZMANN_EV_K
+from quorum_md.units import BOLTZMANN_EV_K, EV_A3_GPA
 
 ATOMS = 20
 A = 1.5 * ATOMS
@@ -93,6 +93,29 @@ def test_of_a_short_run(tmp_path, capsys, kind):
             plan(capsys, "--range", 300, 1200, files=[bare])
         text, _ = plan(capsys, "--range", 300, 1200, "--temperature", 500, files=[bare])
         assert " at 500 K" in text
+
+
+def test_of_a_run_at_constant_pressure(tmp_path, capsys):
+    """Exchanges see E + P V: here that alone is harmonic."""
+    volume = 500 + 30 * np.random.default_rng(3).normal(size=4000)
+    energy = energies_eV(600) - 2.0 / EV_A3_GPA * volume
+    path = tmp_path / "npt.out"
+    rows = np.column_stack([np.arange(4000), energy, volume, np.full(4000, 600.0)])
+    names = ["step", "potential{electronvolt}", "volume{angstrom3}", "temperature{kelvin}"]
+    head = [f"# column   {i}     --> {name} : words" for i, name in enumerate(names, 1)]
+    path.write_text("\n".join([*head, *(" ".join(f"{x:.9e}" for x in row) for row in rows)]) + "\n")
+    with pytest.raises(QuorumError, match="its volume changes, so exchanges see energy and P V"):
+        plan(capsys, "--range", 300, 1200, files=[str(path)])
+    text, _ = plan(capsys, "--range", 300, 1200, "--pressure", 2.0, files=[str(path)])
+    words = text.split()
+    assert abs(float(words[3]) - A) < 4 * float(words[5]) < 8
+    log = lammps_log(tmp_path / "log.lammps", 500)
+    text = (tmp_path / "log.lammps").read_text()
+    (tmp_path / "log.lammps").write_text(
+        text.replace("run 4000", "thermo_modify norm yes\nrun 4000")
+    )
+    with pytest.raises(QuorumError, match="energies are per atom"):
+        plan(capsys, "--range", 300, 1200, files=[log])
 
 
 def test_of_the_statistics_of_a_ladder(tmp_path, capsys):
