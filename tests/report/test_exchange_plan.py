@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from scipy.special import betainc
 
+from exchange_rows import FREEDOM, KELVIN, harmonic_rows
+from quorum_md.averages.exchange_records import write_exchange_records
 from quorum_md.cli import remd_plan
 from quorum_md.errors import QuorumError
 from quorum_md.sampling.exchange import (
@@ -93,6 +95,17 @@ def test_of_a_short_run(tmp_path, capsys, kind):
             plan(capsys, "--range", 300, 1200, files=[bare])
         text, _ = plan(capsys, "--range", 300, 1200, "--temperature", 500, files=[bare])
         assert " at 500 K" in text
+
+
+def test_of_a_record(tmp_path, capsys):
+    """Every state of it gives a heat capacity at its temperature."""
+    header, rows, _ = harmonic_rows()
+    write_exchange_records(tmp_path / "records.h5", header, rows)
+    text, _ = plan(capsys, "--range", 300, 400, files=[str(tmp_path / "records.h5")])
+    for line, state in zip(text.splitlines(), KELVIN, strict=False):
+        words = line.split()
+        assert abs(float(words[3]) - FREEDOM / 2) < 4 * float(words[5]) < 6
+        assert f" at {state:.0f} K" in line
 
 
 def test_of_a_run_at_constant_pressure(tmp_path, capsys):
