@@ -1,0 +1,1 @@
+"""Interface pinning: what the runs wrote, chemical potentials, melting points, phase diagrams."""
