@@ -13,6 +13,7 @@ says of both phases alike cancels. A melting point T_m found with V_ref moves, f
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -69,27 +70,42 @@ class FreeEnergies:
         Raises:
             QuorumError: committees of unlike size.
         """
-        if len(self.members_eV) != len(other.members_eV):
-            raise QuorumError(
-                f"free energies: got {len(self.members_eV)} and {len(other.members_eV)} members, "
-                "expected the same committee in both runs"
-            )
-        members = self.members_eV - other.members_eV
-        centred = np.hypot(self.centred_errors_eV, other.centred_errors_eV)
-        model, whole, noise = _spread(members, centred)
-        return FreeEnergies(
-            members_eV=members,
-            mean_eV=self.mean_eV - other.mean_eV,
-            statistical_errors_eV=np.hypot(self.statistical_errors_eV, other.statistical_errors_eV),
-            model_error_eV=model,
-            model_error_uncorrected_eV=whole,
-            noise_eV=noise,
-            centred_errors_eV=centred,
-            effective_samples=np.minimum(self.effective_samples, other.effective_samples),
-            sigma_h=np.maximum(self.sigma_h, other.sigma_h),
-            verdict=worst(self.verdict, other.verdict),
-            reasons=[*self.reasons, *other.reasons],
+        return combined([(self, 1.0), (other, -1.0)])
+
+
+def combined(parts: Sequence[tuple[FreeEnergies, float]]) -> FreeEnergies:
+    """Sum of multiples, member by member, from runs that are independent of each other.
+
+    Raises:
+        QuorumError: committees of unlike size.
+    """
+    sizes = {len(one.members_eV) for one, _ in parts}
+    if len(sizes) > 1:
+        raise QuorumError(
+            f"free energies: got {' and '.join(str(len(one.members_eV)) for one, _ in parts)} "
+            "members, expected the same committee in both runs"
         )
+
+    def hypot(errors: str) -> Array:
+        squares = [(share * getattr(one, errors)) ** 2 for one, share in parts]
+        return np.asarray(np.sqrt(np.sum(squares, axis=0)))
+
+    members = np.sum([share * one.members_eV for one, share in parts], axis=0)
+    centred = hypot("centred_errors_eV")
+    model, whole, noise = _spread(members, centred)
+    return FreeEnergies(
+        members_eV=members,
+        mean_eV=sum(share * one.mean_eV for one, share in parts),
+        statistical_errors_eV=hypot("statistical_errors_eV"),
+        model_error_eV=model,
+        model_error_uncorrected_eV=whole,
+        noise_eV=noise,
+        centred_errors_eV=centred,
+        effective_samples=np.min([one.effective_samples for one, _ in parts], axis=0),
+        sigma_h=np.max([one.sigma_h for one, _ in parts], axis=0),
+        verdict=worst(*(one.verdict for one, _ in parts)),
+        reasons=[reason for one, _ in parts for reason in one.reasons],
+    )
 
 
 def free_energies(

@@ -2,8 +2,9 @@
 
 Δμ(T) = μ_solid − μ_liquid is negative below the melting point. Found for the potential that drove
 the runs (by interface pinning, say), it is Δμ_ref(T) + δμ_i(T) for member i, with δμ_i from
-`free_energies` of runs of both phases. G. Imbalzano and M. Ceriotti, Phys. Rev. Mater. 5, 063804
-(2021), doi:10.1103/PhysRevMaterials.5.063804.
+`free_energies` of runs of both phases. Enthalpies of fusion fix the slope where points are few:
+Δh = T dΔμ/dT − Δμ is linear in Δμ(T) and independent of the points. G. Imbalzano and M. Ceriotti,
+Phys. Rev. Mater. 5, 063804 (2021), doi:10.1103/PhysRevMaterials.5.063804.
 """
 
 from __future__ import annotations
@@ -37,7 +38,8 @@ class MeltingPoint:
         statistical_error_K: sampling error of `temperature_K`.
         model_error_K: standard deviation over the members, sampling noise taken out.
         model_error_uncorrected_K: with the noise left in.
-        slope_eV_K: dΔμ/dT per atom, the entropy of fusion.
+        slope_eV_K, slope_error_eV_K: dΔμ/dT per atom at `temperature_K`, the entropy of fusion, and
+            its sampling error.
         verdict, reasons: as in `Reweighted`.
     """
 
@@ -47,6 +49,7 @@ class MeltingPoint:
     model_error_K: float
     model_error_uncorrected_K: float
     slope_eV_K: float
+    slope_error_eV_K: float
     verdict: str
     reasons: list[str]
 
@@ -99,6 +102,9 @@ def shifted_melting_point(
         model_error_K=shift.model_error_eV / slope,
         model_error_uncorrected_K=shift.model_error_uncorrected_eV / slope,
         slope_eV_K=slope,
+        slope_error_eV_K=float(
+            np.hypot(enthalpy_error_eV, slope * temperature_error_K) / temperature_K
+        ),
         verdict=verdict,
         reasons=reasons,
     )
@@ -108,9 +114,11 @@ def melting_point(
     temperatures_K: ArrayLike,
     delta_mu_eV: ArrayLike,
     delta_mu_errors_eV: ArrayLike,
-    shifts: Sequence[FreeEnergies],
+    shifts: Sequence[FreeEnergies] | None,
     *,
     degree: int = 1,
+    enthalpies_eV: ArrayLike | None = None,
+    enthalpy_errors_eV: ArrayLike | None = None,
 ) -> MeltingPoint:
     """Root of Δμ_ref(T) + δμ_i(T) over several temperatures, for every member.
 
@@ -118,8 +126,11 @@ def melting_point(
         temperatures_K: (n_T,).
         delta_mu_eV, delta_mu_errors_eV: (n_T,) Δμ_ref = μ_solid − μ_liquid per atom of the driving
             potential, and its sampling errors.
-        shifts: δμ per atom at each temperature.
+        shifts: δμ per atom at each temperature; None without a committee: then there are no
+            members, and no model error.
         degree: of the polynomial in T, 1 or 2.
+        enthalpies_eV, enthalpy_errors_eV: (n_T,) h_liquid − h_solid per atom of the driving
+            potential: with them one temperature will do for degree 1, and two for degree 2.
 
     Raises:
         QuorumError: too few temperatures, errors that are not positive, no melting (Δμ does not
@@ -128,51 +139,102 @@ def melting_point(
     T = finite("temperatures_K", temperatures_K, "(temperatures,)")
     mu = finite("delta_mu_eV", delta_mu_eV, "(temperatures,)")
     error = finite("delta_mu_errors_eV", delta_mu_errors_eV, "(temperatures,)")
-    if not (T.shape == mu.shape == error.shape == (len(shifts),)):
+    n_shifts = len(T) if shifts is None else len(shifts)
+    if not (T.shape == mu.shape == error.shape == (n_shifts,)):
         raise QuorumError(
-            f"melting_point: got {T.shape}, {mu.shape}, {error.shape} and {len(shifts)} shifts, "
+            f"melting_point: got {T.shape}, {mu.shape}, {error.shape} and {n_shifts} shifts, "
             "expected one of each per temperature"
         )
-    if degree not in (1, 2) or len(np.unique(T)) <= degree:
+    known = len(np.unique(T)) + (enthalpies_eV is not None)
+    if degree not in (1, 2) or known <= degree:
         raise QuorumError(
             f"degree: got {degree} for {len(np.unique(T))} temperatures, expected 1 or 2 and more "
-            "temperatures than that"
+            "temperatures than that (one less where enthalpies of fusion are given)"
         )
     if not (error > 0).all():
         raise QuorumError("delta_mu_errors_eV: expected positive sampling errors, got 0 or less")
-    center = T.mean()
-    design = np.vander(T - center, degree + 1)
-    own = np.array([shift.members_eV for shift in shifts])  # (n_T, K)
-    mean_shift = np.array([shift.mean_eV for shift in shifts])
-    shared = np.array([np.mean(s.statistical_errors_eV**2) if s.mean_eV else 0.0 for s in shifts])
-    weight = 1 / (error**2 + shared)
-    normal = np.linalg.inv(design.T * weight @ design)
-    fit = normal @ (design.T * weight)  # (degree + 1, n_T): linear in Δμ
-    coefficients = fit @ (mu + mean_shift)
-    root, slope = _root(coefficients, T, center)
-    at_root = np.vander([root - center], degree + 1)[0]
-    members = np.array([_root(fit @ (mu + column), T, center)[0] for column in own.T])
+    shifts = shifts or []
+    own = np.array([shift.members_eV for shift in shifts] or np.empty((len(T), 0)))  # (n_T, K)
+    mean_shift = np.array([shift.mean_eV for shift in shifts] or np.zeros(len(T)))
+    shared = np.array([np.mean(s.statistical_errors_eV**2) if s.mean_eV else 0.0 for s in shifts]
+                      or np.zeros(len(T)))  # fmt: skip
+    curve = _Curve(T, mu, error**2 + shared, degree, enthalpies_eV, enthalpy_errors_eV)
+    coefficients = curve.coefficients + curve.of_shifts @ mean_shift
+    root, slope = _root(coefficients, T, curve.center)
+    at_root = np.vander([root - curve.center], degree + 1)[0]
+    members = np.array(
+        [_root(curve.coefficients + curve.of_shifts @ k, T, curve.center)[0] for k in own.T]
+    )
     reasons, verdict = [], "ok"
     for shift in shifts:
         verdict = worst(verdict, shift.verdict)
         reasons += [one for one in shift.reasons if one not in reasons]
-    verdict, reasons = _judge(T, mu + mean_shift, weight, design, coefficients, root, members,
-                              verdict, reasons)  # fmt: skip
+    verdict, reasons = _judge(T, curve, root, members, verdict, reasons)
     # δμ at the root is a weighted sum of those at the temperatures, and so is its noise
-    share = at_root @ fit
-    centred = np.array([shift.centred_errors_eV for shift in shifts])  # (n_T, K)
-    noise = (share**2 @ centred**2).sum() / (own.shape[1] - 1) / slope**2
-    whole = members.var(ddof=1)
+    share = at_root @ curve.of_shifts
+    whole = noise = 0.0
+    if shifts:
+        centred = np.array([shift.centred_errors_eV for shift in shifts])  # (n_T, K)
+        noise = (share**2 @ centred**2).sum() / (own.shape[1] - 1) / slope**2
+        whole = members.var(ddof=1)
+    steepness = np.array([2 * (root - curve.center), 1.0, 0.0])[2 - degree :]
     return MeltingPoint(
         temperature_K=root,
         members_K=members,
-        statistical_error_K=float(np.sqrt(at_root @ normal @ at_root) / slope),
+        statistical_error_K=float(np.sqrt(at_root @ curve.covariance @ at_root) / slope),
         model_error_K=float(np.sqrt(max(0.0, whole - noise))),
         model_error_uncorrected_K=float(np.sqrt(whole)),
         slope_eV_K=slope,
+        slope_error_eV_K=float(np.sqrt(steepness @ curve.covariance @ steepness)),
         verdict=verdict,
         reasons=reasons,
     )
+
+
+class _Curve:
+    """Δμ(T) as a polynomial in T − center, by weighted least squares of Δμ and Δh.
+
+    Attributes:
+        coefficients, covariance: of the polynomial, highest power first.
+        of_shifts: (degree + 1, n_T) what δμ of the members at the temperatures adds to them.
+        chi2, freedom: of the fit.
+    """
+
+    def __init__(
+        self, T: Array, mu: Array, variance: Array, degree: int,
+        enthalpies_eV: ArrayLike | None, enthalpy_errors_eV: ArrayLike | None,
+    ) -> None:  # fmt: skip
+        self.center = float(T.mean())
+        x = T - self.center
+        rows, values, weight = np.vander(x, degree + 1), mu, 1 / variance
+        # the members have no enthalpies of their own: a polynomial through their δμ alone
+        least = min(degree, len(np.unique(T)) - 1)
+        plain = rows[:, degree - least :]
+        self.of_shifts = np.zeros((degree + 1, len(T)))
+        self.of_shifts[degree - least :] = _solve(plain, weight)[0]
+        if enthalpies_eV is not None:
+            h = finite("enthalpies_eV", enthalpies_eV, "(temperatures,)")
+            h_error = finite("enthalpy_errors_eV", enthalpy_errors_eV, "(temperatures,)")  # type: ignore[arg-type]
+            if not (h.shape == h_error.shape == T.shape and (h_error > 0).all()):
+                raise QuorumError(
+                    f"enthalpies_eV: got {h.shape} and errors {h_error.shape}, expected one per "
+                    "temperature, with a positive error"
+                )
+            powers = np.arange(degree, -1, -1)
+            tilt = powers * np.vander(x, degree + 1) / np.where(x, x, 1.0)[:, None]
+            tilt[x == 0] = np.eye(degree + 1)[degree - 1]
+            rows = np.vstack([rows, T[:, None] * tilt - rows])
+            values, weight = np.append(mu, h), np.append(weight, 1 / h_error**2)
+        fit, self.covariance = _solve(rows, weight)
+        self.coefficients: Array = fit @ values
+        self.chi2 = float(weight @ (values - rows @ self.coefficients) ** 2)
+        self.freedom = len(values) - degree - 1
+
+
+def _solve(rows: Array, weight: Array) -> tuple[Array, Array]:
+    """What turns values into coefficients by weighted least squares, and their covariance."""
+    covariance = np.asarray(np.linalg.inv(rows.T * weight @ rows), dtype=float)
+    return covariance @ (rows.T * weight), covariance
 
 
 def _root(coefficients: Array, T: Array, center: float) -> tuple[float, float]:
@@ -180,7 +242,7 @@ def _root(coefficients: Array, T: Array, center: float) -> tuple[float, float]:
     roots = np.roots(coefficients)
     slope = np.polyder(coefficients)
     rising = [float(r.real) for r in roots if abs(r.imag) < 1e-9 and np.polyval(slope, r.real) > 0]
-    width = max(np.ptp(T), 1e-12)
+    width = np.ptp(T) if np.ptp(T) > 0 else _SHIFT_DOUBTFUL * center
     near = [r for r in rising if abs(r) < 3 * width]
     if not near:
         raise QuorumError(
@@ -193,25 +255,16 @@ def _root(coefficients: Array, T: Array, center: float) -> tuple[float, float]:
 
 
 def _judge(
-    T: Array,
-    mu: Array,
-    weight: Array,
-    design: Array,
-    coefficients: Array,
-    root: float,
-    members: Array,
-    verdict: str,
-    reasons: list[str],
+    T: Array, curve: _Curve, root: float, members: Array, verdict: str, reasons: list[str]
 ) -> tuple[str, list[str]]:
     from scipy.stats import chi2
 
-    freedom = len(T) - len(coefficients)
-    found = float(weight @ (mu - design @ coefficients) ** 2)
-    if freedom > 0 and chi2.sf(found, freedom) < _CHI2_CHANCE:
+    if curve.freedom > 0 and chi2.sf(curve.chi2, curve.freedom) < _CHI2_CHANCE:
         verdict = worst(verdict, "doubtful")
         reasons.append(
-            f"Δμ(T) is not a polynomial of degree {len(coefficients) - 1} within its errors "
-            f"(χ² = {found:.1f} for {freedom} degrees of freedom); use degree=2 or a narrower range"
+            f"Δμ(T) is not a polynomial of degree {len(curve.coefficients) - 1} within its errors "
+            f"(χ² = {curve.chi2:.1f} for {curve.freedom} degrees of freedom); use degree=2 or a "
+            "narrower range"
         )
     outside = [x for x in (root, *members) if not T.min() <= x <= T.max()]
     if outside:

@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..averages.melting import MeltingPoint
+from ..errors import QuorumError
+from .branch import Branch, branch
+from .bulk import Bulk, bulk
+from .controls import Control, Limit, compare, infinite
+from .jobs_on_disk import Job, read_jobs
+from .liquidus import Liquidus, liquidus
+from .melt import first_fraction
+from .points import Point, point
+from .refusals import Limits
+from .series import FEWEST_FRAMES
 
-
-@dataclass(frozen=True)
-class Point:
-    """Δμ = μ_solid − μ_liquid per atom at one temperature, seeds combined.
-
-    Attributes:
-        delta_mu_eV, error_eV: and its sampling error; None where every run was refused.
-        refused: a sentence for each refused run: its name, and the evidence.
-        kinds: of these refusals ("froze", "melted", …: see `refusals.Refusal`).
-    """
-
-    temperature_K: float
-    delta_mu_eV: float | None
-    error_eV: float | None
-    refused: list[str]
-    kinds: list[str]
+# a step in T no larger than this part of it, and one where only the way is known
+_TRUST, _STEP = 0.05, 0.03
 
 
 @dataclass(frozen=True)
@@ -30,26 +27,166 @@ class Report:
     """All that a folder of jobs says.
 
     Attributes:
-        points: by temperature.
-        melting: None where no temperature is left.
+        folder: of the jobs.
+        branches: one for each melt; a melting point has one, a phase diagram several.
+        n_members: of the committee; 0 without.
+        elements: of the system; fractions are those of the first.
+        solid_fraction: composition of the crystal.
+        liquidus: from three or more melts; None otherwise.
+        controls, limits: runs with another κ or size, and the limits of large boxes.
     """
 
-    points: list[Point]
-    melting: MeltingPoint | None
+    folder: str
+    branches: list[Branch]
+    n_members: int
+    elements: tuple[str, ...]
+    solid_fraction: float
+    liquidus: Liquidus | None
+    controls: list[Control]
+    limits: list[Limit]
 
-    def next_temperature_K(self) -> float | None:
+    @property
+    def points(self) -> list[Point]:
+        """Of all melts, each by temperature."""
+        return [p for one in self.branches for p in one.points]
+
+    @property
+    def melting(self) -> MeltingPoint | None:
+        """Of the crystal in its own melt; None where no temperature is left, or no such melt."""
+        x = self.solid_fraction
+        own = [b for b in self.branches if b.liquid_fraction in (None, x)]
+        return own[0].melting if own else None
+
+    @property
+    def refused(self) -> list[str]:
+        """A sentence for each reason of each refused run, controls too."""
+        controls = [s for c in self.controls for s in c.point.refused]
+        return [s for p in self.points for s in p.refused] + controls
+
+    def next_temperature_K(self, liquid_fraction: float | None = None) -> float | None:
         """Where to run next: the root by Newton, no further than 5 % from what was run.
 
-        Where every run was refused, a step up if the boxes froze, down if they melted; None if
-        nothing is known.
+        Where every run was refused, 3 % up if boxes froze, down if they melted; None if nothing is
+        known.
+
+        Args:
+            liquid_fraction: of the melt, as asked for.
         """
-        raise NotImplementedError
+        found = [b for b in self.branches if b.liquid_fraction == liquid_fraction]
+        if not found:
+            return None
+        return _next(found[0])
 
 
-def analyse(folder: str | Path) -> Report:
+def _next(one: Branch) -> float | None:
+    used = [p for p in one.points if p.delta_mu_eV is not None]
+    if not used:
+        kinds = {p.temperature_K: p.kinds for p in one.points}
+        froze = [T for T, k in kinds.items() if {"froze", "registry"} & set(k)]
+        melted = [T for T, k in kinds.items() if "melted" in k]
+        if froze and melted and max(froze) < min(melted):
+            return (max(froze) + min(melted)) / 2
+        if froze and not melted:
+            return max(froze) * (1 + _STEP)
+        return min(melted) * (1 - _STEP) if melted and not froze else None
+    nearest = min(used, key=lambda p: abs(p.delta_mu_eV or 0.0))
+    wanted = None
+    if one.melting is not None:
+        wanted = one.melting.temperature_K
+    elif nearest.fusion is not None and nearest.fusion.enthalpy_eV.value > 0:
+        mu = nearest.delta_mu_eV or 0.0
+        slope = (nearest.fusion.enthalpy_eV.value + mu) / nearest.temperature_K
+        wanted = nearest.temperature_K - mu / slope if slope > 0 else None
+    if wanted is None:
+        return None
+    lowest = min(p.temperature_K for p in used) * (1 - _TRUST)
+    highest = max(p.temperature_K for p in used) * (1 + _TRUST)
+    return min(max(wanted, lowest), highest)
+
+
+def analyse(
+    folder: str | Path, *, discard: str | float = "auto", limits: Limits | None = None
+) -> Report:
     """Analyse the output folder of pinned runs and of their bulk phases.
 
+    Args:
+        discard: "auto", or rows (a fraction of them) to leave out at the start of every run.
+        limits: where a run is refused.
+
     Raises:
-        QuorumError: no jobs, or no bulk runs beside the pinned ones.
+        QuorumError: no jobs, or none that is pinned.
     """
-    raise NotImplementedError
+    jobs = read_jobs(folder)
+    limits = limits or Limits()
+    pinned = [job for job in jobs if job.kind == "pinned"]
+    if not pinned:
+        raise QuorumError(
+            f"{folder}: holds no pinned run, only bulk ones; go on with `quorum pin run`"
+        )
+    table = _Bulks([job for job in jobs if job.kind != "pinned"], discard)
+    usual: dict[float | None, dict[float, list[Job]]] = defaultdict(lambda: defaultdict(list))
+    varied: dict[tuple[float | None, float, float, int], list[Job]] = defaultdict(list)
+    for job in pinned:
+        if job.control:
+            key = job.liquid_fraction, job.temperature_K, job.kappa_eV or 0.0, job.n_atoms
+            varied[key].append(job)
+        else:
+            usual[job.liquid_fraction][job.temperature_K].append(job)
+
+    def one_point(group: list[Job]) -> Point:
+        solid, liquid, melts = table.beside(group[0])
+        return point(group, solid, liquid, melts, discard=discard, limits=limits)
+
+    n_members = max(job.n_members for job in pinned)
+    branches = []
+    for x in sorted(usual, key=lambda x: -1.0 if x is None else x):
+        points = [one_point(usual[x][T]) for T in sorted(usual[x])]
+        branches.append(branch(points, has_committee=n_members > 1))
+    at = {(p.liquid_fraction, p.temperature_K): p for b in branches for p in b.points}
+    controls = [compare(one_point(group), at.get(key[:2])) for key, group in varied.items()]
+    solids = [job for job in jobs if job.kind == "solid"]
+    x_s = first_fraction(solids[0] if solids else pinned[0])
+    return Report(
+        folder=str(folder),
+        branches=branches,
+        n_members=n_members if n_members > 1 else 0,
+        elements=pinned[0].elements,
+        solid_fraction=x_s,
+        liquidus=liquidus(branches, x_s),
+        controls=controls,
+        limits=infinite(controls),
+    )
+
+
+class _Bulks:
+    """Bulk runs by temperature; each is averaged once."""
+
+    def __init__(self, jobs: list[Job], discard: str | float) -> None:
+        self.jobs = [job for job in jobs if job.n_frames >= 2]
+        self.discard = discard
+        self._done: dict[str, Bulk] = {}
+
+    def beside(self, pinned: Job) -> tuple[Bulk | None, Bulk | None, list[Bulk]]:
+        """Solid, liquid of the nominal composition, and liquids of all compositions."""
+        here = [job for job in self.jobs if job.temperature_K == pinned.temperature_K]
+        # as many atoms as the pinned box, if there are such; then the longest, least refused
+        here.sort(key=lambda job: (
+            job.n_atoms != pinned.n_atoms, job.status == "failed", job.n_frames < FEWEST_FRAMES,
+            -job.n_frames,
+        ))  # fmt: skip
+        melts: dict[float | None, Job] = {}
+        for job in here:
+            if job.kind == "liquid":
+                melts.setdefault(job.liquid_fraction, job)
+        solid = next((job for job in here if job.kind == "solid"), None)
+        liquid = melts.get(pinned.liquid_fraction)
+        return (
+            None if solid is None else self._bulk(solid),
+            None if liquid is None else self._bulk(liquid),
+            [self._bulk(job) for job in melts.values()],
+        )
+
+    def _bulk(self, job: Job) -> Bulk:
+        if job.folder not in self._done:
+            self._done[job.folder] = bulk(job, self.discard)
+        return self._done[job.folder]

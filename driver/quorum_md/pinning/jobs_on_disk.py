@@ -161,7 +161,9 @@ def _series(path: Path, n_members: int) -> tuple[dict[str, Array], Array]:
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
-        raise QuorumError(f"{path}: cannot be read ({error.strerror}); run this job again") from None
+        raise QuorumError(
+            f"{path}: cannot be read ({error.strerror}); run this job again"
+        ) from None
     lines = text[: text.rfind("\n") + 1].splitlines()
     header = [line for line in lines if line.startswith("#")]
     rows = [line for line in lines if line and not line.startswith("#")]

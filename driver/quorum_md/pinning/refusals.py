@@ -1,10 +1,23 @@
-"""Runs that lie, and what gives them away."""
+"""Runs that lie, and what gives them away.
+
+A pinned box can freeze into a second crystal that the order parameter does not see, melt, be
+strained, or not feel its bias at all, and still give a ⟨Q⟩ with a tiny error bar. So nothing is
+taken from a run before its energy and its volume agree with what Q says, block by block, and the
+fluctuation of Q is the kT/κ of a bias that holds two phases apart. Every limit is meant to be far
+from what two phases do: good runs are refused less than once in a hundred.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from .jobs_on_disk import Job
+
+if TYPE_CHECKING:
+    from .bulk import Bulk
+    from .series import Kept
 
 
 @dataclass(frozen=True)
@@ -12,8 +25,8 @@ class Refusal:
     """Why a run gives no Δμ.
 
     Attributes:
-        kind: "froze", "melted", "registry", "variance", "stress", "drift", "unpinned", "short",
-            "window", "phase", "mixed", "failed".
+        kind: "failed", "mixed", "phase", "unpinned", "froze", "melted", "registry", "window",
+            "variance", "collapse", "stress", "drift" or "short".
         evidence: one sentence with the numbers.
         numbers: the same numbers by name, for programs.
     """
@@ -23,6 +36,61 @@ class Refusal:
     numbers: dict[str, float] = field(default_factory=dict)
 
 
-def refusals(pinned: Job, solid: Job, liquid: Job) -> list[Refusal]:
-    """What speaks against a pinned run, the worst first; empty for a run that may be used."""
-    raise NotImplementedError
+@dataclass(frozen=True)
+class Limits:
+    """Where a run stops to be believed.
+
+    Attributes:
+        lateral_GPa: lateral stress beyond errors; None: what shifts T_m by 1/400 (see `stress`).
+        independent: fewest independent values of Q.
+    """
+
+    lateral_GPa: float | None = None
+    independent: float = 5.0
+
+
+# a check of a pinned run in equilibrium against the bulk phases: a sentence, or nothing
+Check = Callable[["Kept", "Bulk", "Bulk", Limits], Refusal | None]
+
+
+def refusals(
+    pinned: Job,
+    solid: Job,
+    liquid: Job,
+    *,
+    discard: str | float = "auto",
+    limits: Limits | None = None,
+) -> list[Refusal]:
+    """What speaks against a pinned run, the most telling first; empty for one that may be used.
+
+    Args:
+        pinned, solid, liquid: jobs at one temperature.
+        discard: as in `series.kept`.
+    """
+    from .bulk import bulk
+    from .series import kept
+
+    run = kept(pinned, discard)
+    return judge(run, bulk(solid, discard), bulk(liquid, discard), limits or Limits())
+
+
+def judge(run: Kept, solid: Bulk, liquid: Bulk, limits: Limits) -> list[Refusal]:
+    """`refusals` of jobs whose equilibration is cut already."""
+    from . import bulk_checks, phase_checks, run_checks
+
+    # where one of these holds, the numbers that the others need mean nothing
+    for check in (run_checks.failed, run_checks.mixed, bulk_checks.phases, run_checks.unpinned):
+        found = check(run, solid, liquid, limits)
+        if found is not None:
+            return [found]
+    rest: tuple[Check, ...] = (
+        phase_checks.phases,
+        run_checks.variance,
+        phase_checks.collapse,
+        run_checks.window,
+        run_checks.stress,
+        run_checks.drift,
+        run_checks.short,
+    )
+    found_all = [check(run, solid, liquid, limits) for check in rest]
+    return [one for one in found_all if one is not None]

@@ -1,0 +1,65 @@
+"""Are the bulk runs the phases that they claim to be? See `refusals`."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .bulk import Bulk, scaled_q
+from .refusals import Limits, Refusal
+from .series import Kept, block_averages
+
+_BLOCKS = 8
+_CHANGED = 0.4  # of the way to the other phase, from one part of the run to another
+_LEAST_ENTROPY = 0.25  # of fusion, in k_B per atom: simple metals have 0.8, semiconductors 3.5
+
+
+def phases(run: Kept, solid: Bulk, liquid: Bulk, limits: Limits) -> Refusal | None:
+    """A solid that melted or a liquid that froze, by Q and energy, at once or on the way."""
+    for one in (solid, liquid):
+        found = _changed(one, solid, liquid)
+        if found is not None:
+            return found
+    h = liquid.enthalpy_eV.value - solid.enthalpy_eV.value
+    error = float(np.hypot(liquid.enthalpy_eV.error, solid.enthalpy_eV.error))
+    if run.job.liquid_fraction is not None or h > _LEAST_ENTROPY * run.kT_eV - 4 * error:
+        return None
+    (q_s, wide_s), (q_l, wide_l) = (scaled_q(one, run.job.n_atoms) for one in (solid, liquid))
+    center = run.job.center or 0.0
+    same = "no phase"
+    if abs(q_s.value - q_l.value) < 6 * float(np.hypot(wide_s, wide_l)):
+        same = "the solid melted" if q_s.value < center else "the liquid froze"
+    elif h < _LEAST_ENTROPY * run.kT_eV:
+        same = "the liquid froze into another crystal"
+    sentence = (
+        f"bulk runs of one and the same phase ({same}): h_liquid − h_solid = {h:.4f} ± {error:.4f} "
+        f"eV/atom, {h / run.kT_eV:.2f} kT, expected more than {_LEAST_ENTROPY:g} kT; Q is "
+        f"{q_s.value:.5g} in {solid.job.name} and {q_l.value:.5g} in {liquid.job.name}"
+    )
+    return Refusal(
+        "phase", sentence, {"enthalpy_eV": h, "q_solid": q_s.value, "q_liquid": q_l.value}
+    )
+
+
+def _changed(one: Bulk, solid: Bulk, liquid: Bulk) -> Refusal | None:
+    """Parts of the run, without the first, as far from each other as the phases are."""
+    what = one.job.kind
+    for name, per_atom in (("q", False), ("potential_eV", True)):
+        parts = {}
+        for other in (solid, liquid):
+            scale = 1 / other.job.n_atoms
+            parts[other.job.kind] = block_averages(other.job[name] * scale, _BLOCKS)[1:]
+        mine = [part.value for part in parts[what]]
+        every = [part.value for both in parts.values() for part in both]
+        if len(mine) < 2:
+            continue
+        noise = 5 * max(part.error for part in parts[what])
+        if np.ptp(mine) <= _CHANGED * np.ptp(every) + noise:
+            continue
+        unit = " eV/atom" if per_atom else " per atom"
+        word = "melted" if what == "solid" else "froze"
+        sentence = (
+            f"{one.job.name} is not all {what} ({word} on the way?): {name} goes from "
+            f"{mine[0]:.5g} to {mine[-1]:.5g}{unit}, the phases are {np.ptp(every):.3g} apart"
+        )
+        return Refusal("phase", sentence, {"first": mine[0], "last": mine[-1]})
+    return None

@@ -1,0 +1,93 @@
+"""Chemical potentials from the mean of a pinned order parameter.
+
+Under the bias κ/2 (Q − a)² a box of two phases has G(Q) linear in Q, of slope N Δμ/(Q_s − Q_l), so
+that ⟨G′⟩ = −κ (⟨Q⟩ − a) gives
+
+    Δμ = μ_s − μ_l = −κ (⟨Q⟩ − a)(Q_s − Q_l)/N ,    var Q = kT/κ ,
+
+Δμ positive above the melting point. U. R. Pedersen et al., Phys. Rev. B 88, 094101 (2013),
+doi:10.1103/PhysRevB.88.094101. Member k of a committee whose mean V̄ drove the run moves ⟨Q⟩ by
+−β cov(Q, V_k − V̄) to first order, hence Δμ by κβ cov(Q, V_k − V̄)(Q_s − Q_l)/N.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..averages.checks import reference_energies
+from ..averages.timeseries import variance_of_mean
+from .bulk import Bulk, scaled_q
+from .series import Array, Kept, Mean, mean_of
+
+
+@dataclass(frozen=True)
+class PinnedMean:
+    """Δμ per atom of one pinned run.
+
+    Attributes:
+        run: the job in equilibrium.
+        delta_q, delta_q_error: Q_s − Q_l for its N atoms.
+        solid_fraction: (⟨Q⟩ − Q_l)/(Q_s − Q_l).
+        delta_mu_eV: μ_s − μ_l.
+        own_error_eV: the part of its error from this run alone.
+        error_eV: all of it.
+        weight: inverse of the variance that a run of this length and κ can be expected to have.
+        members_eV, member_errors_eV: (K,) Δμ_k − Δμ by covariance; None without a committee.
+    """
+
+    run: Kept
+    q: Mean
+    delta_q: float
+    delta_q_error: float
+    solid_fraction: float
+    delta_mu_eV: float
+    own_error_eV: float
+    error_eV: float
+    weight: float
+    members_eV: Array | None
+    member_errors_eV: Array | None
+
+
+def pinned_mean(run: Kept, solid: Bulk, liquid: Bulk) -> PinnedMean:
+    """Δμ of a pinned run, whether or not it may be believed (see `refusals`)."""
+    job = run.job
+    kappa, center = float(job.kappa_eV or 0.0), float(job.center or 0.0)
+    q = mean_of(run["q"])
+    (q_s, _), (q_l, _) = scaled_q(solid, job.n_atoms), scaled_q(liquid, job.n_atoms)
+    delta_q = q_s.value - q_l.value
+    delta_q_error = float(np.hypot(q_s.error, q_l.error))
+    per_q = kappa * delta_q / job.n_atoms
+    mu = -per_q * (q.value - center)
+    own = abs(per_q) * q.error
+    common = abs(kappa * (q.value - center) / job.n_atoms) * delta_q_error
+    members, errors = _by_covariance(run, per_q) if job.n_members else (None, None)
+    return PinnedMean(
+        run=run,
+        q=q,
+        delta_q=delta_q,
+        delta_q_error=delta_q_error,
+        solid_fraction=(q.value - q_l.value) / delta_q if delta_q else np.nan,
+        delta_mu_eV=mu,
+        own_error_eV=own,
+        error_eV=float(np.hypot(own, common)),
+        weight=run.n_frames * job.interval_fs / max(abs(per_q * delta_q / job.n_atoms), 1e-300),
+        members_eV=members,
+        member_errors_eV=errors,
+    )
+
+
+def _by_covariance(run: Kept, per_q: float) -> tuple[Array, Array]:
+    """(K,) κβ cov(Q, V_k − V_ref)(Q_s − Q_l)/N, less that of the mean, and errors."""
+    driven = run.job.driven_by
+    driving = reference_energies(run.members_eV, driven)
+    shift = run.members_eV - driving[:, None]
+    shift = shift - shift.mean(axis=0)
+    q = run["q"] - run["q"].mean()
+    product = q[:, None] * shift
+    scale = per_q / run.kT_eV
+    # n − 1 is for independent frames; the variance of the mean of Q is what correlated ones lack
+    lost = 1 - float(variance_of_mean(q)) / max(float((q**2).mean()), 1e-300)
+    scale /= max(lost, 0.5)
+    return scale * product.mean(axis=0), abs(scale) * np.sqrt(variance_of_mean(product))

@@ -1,0 +1,216 @@
+"""Is the bias what it should be, and is the run long and steady enough? See `refusals`."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.stats import chi2
+from scipy.stats import t as student
+
+from ..averages.timeseries import variance_of_mean
+from ..units import EV_A3_GPA
+from .bulk import Bulk, scaled_q
+from .melt import stiffening
+from .phase_checks import least_fraction
+from .refusals import Limits, Refusal
+from .series import FEWEST_FRAMES, Kept, Mean, mean_of
+
+_SEPARATION = 6.0  # of the bulk distributions of Q, in their own widths
+_VARIANCE_OFF = 0.3  # of var Q against kT/κ, and the chance that sampling alone makes it
+_CHANCE = 1e-4
+_TEMPERATURE_OFF = 0.01
+_BIAS_OFF = 1e-3  # of the bias on record against κ/2 (Q − a)²
+_SHIFT = 1 / 400  # of T_m by lateral stress
+_STRESS_GPA = 0.1  # where the solid's stiffness is not known
+_WIDTHS = 4.0  # of Q that its mean keeps from the edge of the linear window
+_DRIFT_FRACTION = 0.02  # of the box from one half of the run to the other
+
+
+def failed(run: Kept, solid: Bulk, liquid: Bulk, limits: Limits) -> Refusal | None:
+    """Jobs that say so themselves, or have nearly nothing on record."""
+    for job in (run.job, solid.job, liquid.job):
+        if job.status == "failed":
+            return Refusal("failed", f"{job.name} failed: {job.reason or 'it gives no reason'}")
+        if job.n_frames < FEWEST_FRAMES:
+            sentence = f"{job.name} has {job.n_frames} rows, expected at least {FEWEST_FRAMES}"
+            return Refusal("short", sentence, {"rows": job.n_frames})
+    return None
+
+
+def mixed(run: Kept, solid: Bulk, liquid: Bulk, limits: Limits) -> Refusal | None:
+    """Jobs that do not belong together, or are not what they say."""
+    for other in (solid.job, liquid.job):
+        for key in ("temperature_K", "pressure_GPa", "order_parameter", "n_members", "driven_by",
+                    "elements", "potential"):  # fmt: skip
+            mine, its = getattr(run.job, key), getattr(other, key)
+            if mine != its and None not in (mine, its):
+                return Refusal("mixed", f"{key} is {mine} here and {its} in {other.name}")
+    for one in (run, solid.run, liquid.run):
+        job = one.job
+        kelvin = mean_of(one["temperature_K"])
+        off = abs(kelvin.value - job.temperature_K)
+        if off > _TEMPERATURE_OFF * job.temperature_K + 5 * kelvin.error:
+            sentence = (
+                f"{job.name} is at {kelvin.value:.1f} ± {kelvin.error:.1f} K, expected "
+                f"{job.temperature_K:g} K"
+            )
+            return Refusal("mixed", sentence, {"temperature_K": kelvin.value})
+        if job.n_members and job.driven_by == "mean":
+            off = float(np.abs(one.members_eV.mean(axis=1) - one["potential_eV"]).max())
+            if off > 1e-4 + 1e-6 * float(np.abs(one["potential_eV"]).max()):
+                sentence = (
+                    f"the energy of {job.name} is up to {off:.3g} eV from the mean of its members, "
+                    "which is said to have driven it"
+                )
+                return Refusal("mixed", sentence, {"off_eV": off})
+    q, bias = run["q"], run["bias_eV"]
+    assert run.job.kappa_eV is not None and run.job.center is not None
+    expected = run.job.kappa_eV / 2 * (q - run.job.center) ** 2
+    off = float(np.abs(bias - expected).max())
+    if np.ptp(bias) > 0 and off > _BIAS_OFF * max(float(expected.max()), run.kT_eV):
+        sentence = (
+            f"the bias on record is up to {off:.3g} eV from κ/2 (Q − a)²: κ, a or Q are not what "
+            "job.json says, or rows of different steps are paired"
+        )
+        return Refusal("mixed", sentence, {"off_eV": off})
+    return None
+
+
+def unpinned(run: Kept, solid: Bulk, liquid: Bulk, limits: Limits) -> Refusal | None:
+    """An order parameter that does not tell the phases apart, or does not move."""
+    n = run.job.n_atoms
+    (q_s, wide_s), (q_l, wide_l) = scaled_q(solid, n), scaled_q(liquid, n)
+    apart = abs(q_s.value - q_l.value)
+    spread = float(run["q"].std())
+    numbers = {"q_solid": q_s.value, "q_liquid": q_l.value, "spread": spread}
+    if not apart > _SEPARATION * float(np.hypot(wide_s, wide_l)):
+        sentence = (
+            f"Q does not tell the phases apart: {q_s.value:.5g} ± {wide_s:.2g} in the solid, "
+            f"{q_l.value:.5g} ± {wide_l:.2g} in the liquid; check its units and cut-offs"
+        )
+        return Refusal("unpinned", sentence, numbers)
+    if spread < 1e-6 * apart:
+        return Refusal(
+            "unpinned", f"Q stays at {float(run['q'].mean()):.5g}: no bias acts", numbers
+        )
+    return None
+
+
+def variance(run: Kept, solid: Bulk, liquid: Bulk, limits: Limits) -> Refusal | None:
+    """var Q against kT/κ: an interface that moves freely under the bias, and nothing else, has it.
+
+    The sum of squares of ν independent Gaussians is χ² of ν; ν from the error of the variance.
+    """
+    assert run.job.kappa_eV is not None
+    q = run["q"] - run["q"].mean()
+    (q_s, _), (q_l, _) = scaled_q(solid, run.job.n_atoms), scaled_q(liquid, run.job.n_atoms)
+    span = q_s.value - q_l.value
+    fraction = (float(run["q"].mean()) - q_l.value) / span
+    own = stiffening(run.job, solid.job, fraction, span)
+    expected = run.kT_eV / (run.job.kappa_eV + own)
+    found = float((q**2).mean())
+    corrected = found + float(variance_of_mean(q))  # what the sample mean takes
+    ratio = corrected / expected
+    error2 = float(variance_of_mean(q**2))
+    # a run that hardly moves shows too small an error of its variance: that of slow Q bounds it
+    freedom = 2 * found**2 / max(error2, 1e-300)
+    freedom = max(1.0, min(freedom, 2 * mean_of(run["q"]).independent))
+    chance = 2 * min(chi2.cdf(freedom * ratio, freedom), chi2.sf(freedom * ratio, freedom))
+    if abs(ratio - 1) <= _VARIANCE_OFF or chance > _CHANCE:
+        return None
+    sentence = (
+        f"var Q is {ratio:.2f} ± {(2 / freedom) ** 0.5 * ratio:.2f} of kT/κ, expected 1: Q is not "
+        + ("free to move as an interface is" if ratio < 1 else "held by the bias alone")
+    )
+    return Refusal("variance", sentence, {"variance_ratio": ratio, "chance": float(chance)})
+
+
+def window(run: Kept, solid: Bulk, liquid: Bulk, limits: Limits) -> Refusal | None:
+    """Q must stay where the free energy is linear in it: both phases several layers thick."""
+    (q_s, _), (q_l, _) = scaled_q(solid, run.job.n_atoms), scaled_q(liquid, run.job.n_atoms)
+    span = q_s.value - q_l.value
+    mean = (float(run["q"].mean()) - q_l.value) / span
+    width = float(run["q"].std()) / abs(span)
+    least = least_fraction(run, solid)
+    if least <= mean - _WIDTHS * width and mean + _WIDTHS * width <= 1 - least:
+        return None
+    sentence = (
+        f"Q at {mean:.2f} ± {width:.2f} of the way from liquid to solid leaves the linear window "
+        f"({least:.2f} to {1 - least:.2f}); choose a in the middle, a larger κ or a longer box"
+    )
+    return Refusal("window", sentence, {"solid_fraction_q": mean, "width": width})
+
+
+def stress(run: Kept, solid: Bulk, liquid: Bulk, limits: Limits) -> Refusal | None:
+    """Lateral pressure against that asked for: a strained crystal has another chemical potential.
+
+    A lateral stress σ in the crystal raises its μ by about σ²v/B; the limit is where that moves T_m
+    by 1/400, i.e. σ²v/B = Δh/400. The box has σ in its solid part only. Stress of the interfaces
+    themselves stays well below.
+    """
+    h = liquid.enthalpy_eV.value - solid.enthalpy_eV.value
+    limit = limits.lateral_GPa
+    if limit is None:
+        limit = _STRESS_GPA
+        if solid.modulus_GPa and h > 0:
+            bulk_eV = solid.modulus_GPa / EV_A3_GPA
+            limit = 0.5 * EV_A3_GPA * (_SHIFT * h * bulk_eV / solid.volume_A3.value) ** 0.5
+    lateral = [k for k in range(3) if k != run.job.frozen_axis]
+    for k in lateral:
+        name = ("pxx_GPa", "pyy_GPa", "pzz_GPa")[k]
+        found = mean_of(run[name])
+        off = found.value - run.job.pressure_GPa
+        if abs(off) > limit + 4 * found.error:
+            sentence = (
+                f"{name[:3]} is {found.value:.4g} ± {found.error:.2g} GPa, expected "
+                f"{run.job.pressure_GPa:.4g} within {limit:.2g}: the crystal is strained; take the "
+                "box from the bulk solid at this temperature"
+            )
+            return Refusal("stress", sentence, {"off_GPa": off, "limit_GPa": limit})
+    return None
+
+
+def drift(run: Kept, solid: Bulk, liquid: Bulk, limits: Limits) -> Refusal | None:
+    """First half of the run against the second, in Q, energy and length."""
+    n = run.job.n_atoms
+    (q_s, _), (q_l, _) = scaled_q(solid, n), scaled_q(liquid, n)
+    assert run.job.kappa_eV is not None
+    width = (run.kT_eV / run.job.kappa_eV) ** 0.5 / abs(q_s.value - q_l.value)
+    energy = liquid.energy_eV.value - solid.energy_eV.value
+    volume = liquid.volume_A3.value - solid.volume_A3.value
+    for name, span, least in (
+        ("q", q_s.value - q_l.value, 0.5 * width),
+        ("potential_eV", n * energy, _DRIFT_FRACTION),
+        ("volume_A3", n * volume, _DRIFT_FRACTION),
+    ):
+        halves = np.array_split(run[name], 2)
+        a, b = (mean_of(one) for one in halves)
+        change = b.value - a.value
+        if abs(change) <= least * abs(span) or _chance(change, a, b) > _CHANCE / 3:
+            continue
+        sentence = (
+            f"{name} drifts: {a.value:.6g} ± {a.error:.2g} in the first half of the run, "
+            f"{b.value:.6g} ± {b.error:.2g} in the second; run longer"
+        )
+        return Refusal("drift", sentence, {"first": a.value, "second": b.value})
+    return None
+
+
+def _chance(change: float, a: Mean, b: Mean) -> float:
+    """That two halves differ by as much, their errors being estimates themselves."""
+    error = float(np.hypot(a.error, b.error))
+    freedom = max(1.0, min(a.independent, b.independent) - 1)
+    return float(2 * student.sf(abs(change) / max(error, 1e-300), freedom))
+
+
+def short(run: Kept, solid: Bulk, liquid: Bulk, limits: Limits) -> Refusal | None:
+    """Too few autocorrelation times for a mean, let alone for its error."""
+    q = mean_of(run["q"])
+    if q.independent >= limits.independent:
+        return None
+    tau = run.n_frames / (2 * q.independent) * run.job.interval_fs
+    sentence = (
+        f"{run.n_frames * run.job.interval_fs / 1000:.3g} ps hold {q.independent:.1f} independent "
+        f"values of Q (τ = {tau / 1000:.3g} ps), expected at least {limits.independent:g}; run "
+        "longer, or take a larger κ"
+    )
+    return Refusal("short", sentence, {"independent": q.independent, "tau_fs": tau})
