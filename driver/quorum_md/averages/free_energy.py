@@ -108,6 +108,20 @@ def combined(parts: Sequence[tuple[FreeEnergies, float]]) -> FreeEnergies:
     )
 
 
+def shifts_with_errors(members_eV: ArrayLike, errors_eV: ArrayLike) -> FreeEnergies:
+    """Shifts of the members about the potential that drove the run, found by other means.
+
+    Args:
+        members_eV, errors_eV: (K,) shifts whose mean is 0, and their sampling errors.
+    """
+    members, errors = np.asarray(members_eV, dtype=float), np.asarray(errors_eV, dtype=float)
+    model, whole, noise = _spread(members, errors)
+    unknown = np.full(len(members), np.nan)
+    return FreeEnergies(
+        members, 0.0, errors, model, whole, noise, errors, unknown, unknown, "ok", []
+    )
+
+
 def free_energies(
     member_energies_eV: ArrayLike,
     *,

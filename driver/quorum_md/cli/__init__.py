@@ -24,6 +24,7 @@ COMMANDS = {
     "lammps": "build the LAMMPS plugin (pair_style quorum), and say what is missing",
     "free-energy": "free energies of the members, between phases too, and their melting points",
     "cv": "order parameters and biases of a PLUMED input on structures, with or without PLUMED",
+    "pin": "melting points and phase diagrams by interface pinning: prepare, run, analyse",
     "plot": "figures of records: does a ladder of replica exchange work",
     "remd": "replica exchange with LAMMPS replicas: run, continue, and does the ladder work",
     "reweight": "averages with sampling error, model error and a verdict",

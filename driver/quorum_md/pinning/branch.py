@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..averages.free_energy import FreeEnergies, shifts_with_errors
 from ..averages.melting import MeltingPoint, melting_point
 from ..errors import QuorumError
 from .bulk import Difference
@@ -45,6 +46,8 @@ class Branch:
         points: by temperature.
         melting: None where there is no Δμ, or no root; `reason` says which.
         at_melting: None if bulk runs are missing.
+        by_covariance: the same root with the members' δμ from the pinned runs: a check of the
+            members, not a better answer; None without.
         by_bulk_eV: (n,) Δμ at the temperatures from the enthalpies alone, with the root as fitted;
             NaN without.
         slope_z: slope of the pinned points less that of the enthalpies over their error; None for
@@ -56,6 +59,7 @@ class Branch:
     melting: MeltingPoint | None
     reason: str | None
     at_melting: AtMelting | None
+    by_covariance: MeltingPoint | None
     by_bulk_eV: Array
     slope_z: float | None
 
@@ -73,16 +77,28 @@ def branch(points: list[Point], *, has_committee: bool) -> Branch:
     used = [p for p in points if p.delta_mu_eV is not None and p.error_eV]
     if not used:
         why = "every pinned run is refused, so that there is no Δμ"
-        return Branch(x, points, None, why, None, nothing, None)
+        return Branch(x, points, None, why, None, None, nothing, None)
+    bulk = [p.shift for p in used if p.shift is not None]
+    pinned = [
+        shifts_with_errors(p.covariance_eV, p.covariance_errors_eV)
+        for p in used
+        if p.covariance_eV is not None and p.covariance_errors_eV is not None
+    ]
+    note = ["members by covariance alone: the tangent to the melts needs three compositions"]
+    short = has_committee and len(bulk) < len(used)
     try:
-        melting = _melting(used, has_committee)
+        if short and len(pinned) == len(used):
+            melting = _melting(used, pinned, note)
+        else:
+            melting = _melting(used, bulk or None, [])
+        covariance = _melting(used, pinned, []) if len(pinned) == len(used) else None
     except QuorumError as error:
-        return Branch(x, points, None, str(error), None, nothing, None)
+        return Branch(x, points, None, str(error), None, None, nothing, None)
     at, by_bulk, z = _bulk(points, used, melting)
-    return Branch(x, points, melting, None, at, by_bulk, z)
+    return Branch(x, points, melting, None, at, covariance, by_bulk, z)
 
 
-def _melting(used: list[Point], has_committee: bool) -> MeltingPoint:
+def _melting(used: list[Point], shifts: list[FreeEnergies] | None, note: list[str]) -> MeltingPoint:
     from dataclasses import replace
 
     T, mu, error = (np.array([getattr(p, name) for p in used])
@@ -90,13 +106,6 @@ def _melting(used: list[Point], has_committee: bool) -> MeltingPoint:
     every = all(p.fusion is not None for p in used)
     h = [p.fusion.enthalpy_eV for p in used if p.fusion is not None]
     several = len(np.unique(T)) > 1
-    shifts, note = None, []
-    if has_committee:
-        known = [p.shift for p in used]
-        if any(one is None for one in known):
-            note = ["members are not given: melts of three compositions are needed at every T"]
-        else:
-            shifts = [one for one in known if one is not None]
     if not every and not several:
         raise QuorumError(
             f"only one temperature, {T[0]:g} K, has a Δμ, and no enthalpy of fusion belongs to it; "

@@ -11,7 +11,7 @@ import numpy as np
 from ..averages.timeseries import integrated_autocorrelation_time
 from .bulk import Bulk, scaled_q
 from .refusals import Limits, Refusal
-from .series import Array, Kept, block_averages, mean_of
+from .series import Array, Kept, block_averages
 
 _BLOCKS = 10
 _LAYERS = 3  # that both phases must be thick, in units of the cube root of the atomic volume
@@ -137,9 +137,3 @@ def collapse(run: Kept, solid: Bulk, liquid: Bulk, limits: Limits) -> Refusal | 
             )
             return Refusal("collapse", sentence, {"before_fs": before * fs, "after_fs": after * fs})
     return None
-
-
-def energy_fraction(run: Kept, solid: Bulk, liquid: Bulk) -> float:
-    """Solid fraction by the mean energy."""
-    mean = mean_of(run["potential_eV"] / run.job.n_atoms).value
-    return (mean - liquid.energy_eV.value) / (solid.energy_eV.value - liquid.energy_eV.value)

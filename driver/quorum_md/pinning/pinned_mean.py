@@ -30,6 +30,8 @@ class PinnedMean:
         run: the job in equilibrium.
         delta_q, delta_q_error: Q_s − Q_l for its N atoms.
         solid_fraction: (⟨Q⟩ − Q_l)/(Q_s − Q_l).
+        energy_fraction: the same by the energy.
+        variance_ratio: var Q over kT/κ.
         delta_mu_eV: μ_s − μ_l.
         own_error_eV: the part of its error from this run alone.
         error_eV: all of it.
@@ -42,6 +44,8 @@ class PinnedMean:
     delta_q: float
     delta_q_error: float
     solid_fraction: float
+    energy_fraction: float
+    variance_ratio: float
     delta_mu_eV: float
     own_error_eV: float
     error_eV: float
@@ -69,6 +73,8 @@ def pinned_mean(run: Kept, solid: Bulk, liquid: Bulk) -> PinnedMean:
         delta_q=delta_q,
         delta_q_error=delta_q_error,
         solid_fraction=(q.value - q_l.value) / delta_q if delta_q else np.nan,
+        energy_fraction=energy_fraction(run, solid, liquid),
+        variance_ratio=float(run["q"].var()) * kappa / run.kT_eV,
         delta_mu_eV=mu,
         own_error_eV=own,
         error_eV=float(np.hypot(own, common)),
@@ -76,6 +82,13 @@ def pinned_mean(run: Kept, solid: Bulk, liquid: Bulk) -> PinnedMean:
         members_eV=members,
         member_errors_eV=errors,
     )
+
+
+def energy_fraction(run: Kept, solid: Bulk, liquid: Bulk) -> float:
+    """Solid fraction by the mean energy; NaN where the phases have the same."""
+    span = solid.energy_eV.value - liquid.energy_eV.value
+    mean = float(run["potential_eV"].mean()) / run.job.n_atoms
+    return (mean - liquid.energy_eV.value) / span if span else np.nan
 
 
 def _by_covariance(run: Kept, per_q: float) -> tuple[Array, Array]:

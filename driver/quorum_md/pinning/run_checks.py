@@ -113,7 +113,7 @@ def variance(run: Kept, solid: Bulk, liquid: Bulk, limits: Limits) -> Refusal | 
     error2 = float(variance_of_mean(q**2))
     # a run that hardly moves shows too small an error of its variance: that of slow Q bounds it
     freedom = 2 * found**2 / max(error2, 1e-300)
-    freedom = max(1.0, min(freedom, 2 * mean_of(run["q"]).independent))
+    freedom = max(1.0, min(freedom, mean_of(run["q"]).independent))
     chance = 2 * min(chi2.cdf(freedom * ratio, freedom), chi2.sf(freedom * ratio, freedom))
     if abs(ratio - 1) <= _VARIANCE_OFF or chance > _CHANCE:
         return None
