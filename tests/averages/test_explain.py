@@ -4,8 +4,8 @@ import re
 
 import numpy as np
 import pytest
-from exact_series import KT, ar1
 
+from exact_series import KT, ar1
 from quorum_md.averages import bias_weights, known_weights, reweight
 from quorum_md.averages.explain import _thinned, explain
 

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from exact_series import KT, ar1, assert_unit_normal
 
+from exact_series import KT, ar1, assert_unit_normal
 from quorum_md.averages import (
     bias_weights,
     free_energies,

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from exact_series import KT, ar1
 
+from exact_series import KT, ar1
 from quorum_md.averages import known_weights, mbar_weights, reweight
 from quorum_md.averages.checks import ensemble
 from quorum_md.averages.expansion import array_values

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from exact_series import KT, ar1
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from exact_series import KT, ar1
 from quorum_md.averages import RunningAverage, reweight
 from quorum_md.averages import running as running_module
 from quorum_md.errors import QuorumError

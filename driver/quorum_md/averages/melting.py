@@ -24,6 +24,8 @@ Array = NDArray[np.float64]
 
 # a shift of T_m beyond this part of it is no longer one in which Δh is constant
 _SHIFT_DOUBTFUL = 0.1
+# the same of T, to which enthalpies of fusion carry Δμ(T) beyond the temperatures
+_BEYOND = 0.05
 # chance of a χ² as large or larger below which Δμ(T) is not the assumed polynomial
 _CHI2_CHANCE = 0.01
 
@@ -177,7 +179,10 @@ def melting_point(
         centred = np.array([shift.centred_errors_eV for shift in shifts])  # (n_T, K)
         noise = (share**2 @ centred**2).sum() / (own.shape[1] - 1) / slope**2
         whole = members.var(ddof=1)
+    # dΔμ/dT at a root that moves with the coefficients
     steepness = np.array([2 * (root - curve.center), 1.0, 0.0])[2 - degree :]
+    bend = 2 * coefficients[0] if degree == 2 else 0.0
+    steepness = steepness - bend / slope * at_root
     return MeltingPoint(
         temperature_K=root,
         members_K=members,
@@ -198,6 +203,7 @@ class _Curve:
         coefficients, covariance: of the polynomial, highest power first.
         of_shifts: (degree + 1, n_T) what δμ of the members at the temperatures adds to them.
         chi2, freedom: of the fit.
+        beyond: part of T by which a root may lie outside the temperatures.
     """
 
     def __init__(
@@ -205,10 +211,12 @@ class _Curve:
         enthalpies_eV: ArrayLike | None, enthalpy_errors_eV: ArrayLike | None,
     ) -> None:  # fmt: skip
         self.center = float(T.mean())
+        self.beyond = 0.0 if enthalpies_eV is None else _BEYOND
         x = T - self.center
         rows, values, weight = np.vander(x, degree + 1), mu, 1 / variance
-        # the members have no enthalpies of their own: a polynomial through their δμ alone
-        least = min(degree, len(np.unique(T)) - 1)
+        # the members have no enthalpies of their own: a polynomial through their δμ alone, which
+        # are small, and straight where the enthalpies make the curve
+        least = min(degree if enthalpies_eV is None else 1, len(np.unique(T)) - 1)
         plain = rows[:, degree - least :]
         self.of_shifts = np.zeros((degree + 1, len(T)))
         self.of_shifts[degree - least :] = _solve(plain, weight)[0]
@@ -266,7 +274,9 @@ def _judge(
             f"(χ² = {curve.chi2:.1f} for {curve.freedom} degrees of freedom); use degree=2 or a "
             "narrower range"
         )
-    outside = [x for x in (root, *members) if not T.min() <= x <= T.max()]
+    # enthalpies say how Δμ goes on beyond the temperatures
+    low, high = T.min() * (1 - curve.beyond), T.max() * (1 + curve.beyond)
+    outside = [x for x in (root, *members) if not low <= x <= high]
     if outside:
         farthest = max(outside, key=lambda x: max(T.min() - x, x - T.max()))
         verdict = worst(verdict, "doubtful")

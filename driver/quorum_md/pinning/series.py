@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..averages.timeseries import frames_to_discard, statistical_inefficiency, variance_of_mean
+from ..averages.timeseries import frames_to_discard, variance_of_mean
 from ..units import EV_A3_GPA, thermal_energy_eV
 from .jobs_on_disk import Job
 
@@ -84,12 +84,20 @@ class Mean:
 
 def mean_of(series: Array) -> Mean:
     """The mean of one correlated series (n,)."""
-    error2 = float(variance_of_mean(series))
-    g = max(float(statistical_inefficiency(series)), 1e-300)
-    return Mean(float(series.mean()), error2**0.5, len(series) / g)
+    return _means(series[:, None])[0]
 
 
 def block_averages(series: Array, n_blocks: int) -> list[Mean]:
-    """Means of equal parts of a series, each at least 16 rows long."""
+    """Means of equal parts of a series, each at least 16 rows long; a rest of the start is left."""
     n_blocks = max(1, min(n_blocks, len(series) // 16))
-    return [mean_of(part) for part in np.array_split(series, n_blocks)]
+    length = len(series) // n_blocks
+    return _means(series[len(series) - n_blocks * length :].reshape(n_blocks, length).T)
+
+
+def _means(columns: Array) -> list[Mean]:
+    error2 = variance_of_mean(columns)
+    variance = columns.var(axis=0, ddof=1)
+    # of a constant every frame counts
+    free = np.where(error2 > 0, variance / np.where(error2 > 0, error2, 1.0), len(columns))
+    rows = zip(columns.mean(axis=0), np.sqrt(error2), free, strict=True)
+    return [Mean(float(mean), float(error), float(n)) for mean, error, n in rows]

@@ -1,0 +1,113 @@
+"""Δμ from the pinned mean: values and claimed errors against exact ones, members, signs, seeds."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from two_phase_data import Model, bulk_job, pinned_job
+
+from exact_series import ar1, assert_unit_normal
+from quorum_md.pinning.bulk import bulk, scaled_q
+from quorum_md.pinning.pinned_mean import pinned_mean
+from quorum_md.pinning.points import point
+from quorum_md.pinning.refusals import Limits
+from quorum_md.pinning.series import block_averages, kept
+
+MEMBERS = (0.004, -0.003, 0.002, -0.003)
+
+
+def exact_shifts(model, T):
+    """δμ of Gaussian members: offsets to first order, and their variances to second."""
+    solid, liquid = model.offsets()
+    beta = 1 / (model.kappa(T) * (model.width * model.delta_q) ** 2)
+    # noise is about the mean of the members: (K − 1)/K of its variance
+    part = (len(solid) - 1) / len(solid) * beta / 2 / model.n_atoms
+    second = -part * (model.noise[0] ** 2 - model.noise[1] ** 2)
+    return solid - liquid, solid - liquid + second
+
+
+def one(model, T, seed, n=1500, bulk_rows=300, **options):
+    solid, liquid = (bulk(bulk_job(model, k, T, seed, n=bulk_rows), 0) for k in ("solid", "liquid"))
+    job = pinned_job(model, T, seed, n=n, **options)
+    return pinned_mean(kept(job, 0), solid, liquid)
+
+
+@pytest.mark.parametrize("T", [960.0, 1050.0])
+def test_values_and_errors(T):
+    """z-scores over seeds, off the melting point on both sides, members by covariance too."""
+    model = Model(members=MEMBERS, noise=(0.08, 0.12), tau=4.0)
+    first, _ = exact_shifts(model, T)
+    z, members = [], []
+    for seed in range(300):
+        found = one(model, T, seed)
+        z.append((found.delta_mu_eV - model.delta_mu(T)) / found.error_eV)
+        members.append((found.members_eV - first) / found.member_errors_eV)
+        assert np.sign(found.delta_mu_eV) == np.sign(T - model.T_m)
+    assert_unit_normal(z)
+    assert_unit_normal(members, high=1.2)
+
+
+def test_both_phases_make_the_error_far_from_melting():
+    """Where Δμ is large, Q_s − Q_l of short bulk runs is what is uncertain."""
+    model = Model(tau=0.51, width=0.02, h=0.5, n_atoms=300, q_noise=3.0)
+    T, z = 1080.0, []
+    for seed in range(150):
+        found = one(model, T, seed, n=1000, bulk_rows=200)
+        assert found.error_eV > 1.5 * found.own_error_eV
+        z.append((found.delta_mu_eV - model.delta_mu(T)) / found.error_eV)
+    assert_unit_normal(z, high=1.2)
+
+
+def test_seeds_are_combined():
+    model = Model(tau=4.0)
+    T, z, errors = 1020.0, [], []
+    for seed in range(60):
+        solid, liquid = (bulk(bulk_job(model, k, T, seed, n=300), 0) for k in ("solid", "liquid"))
+        # one is three times as long
+        jobs = [pinned_job(model, T, seed, n=n, number=k) for k, n in enumerate((1500, 500, 500))]
+        found = point(jobs, solid, liquid, [liquid], discard=0, limits=Limits())
+        assert not found.refused
+        z.append((found.delta_mu_eV - model.delta_mu(T)) / found.error_eV)
+        errors.append(found.error_eV / found.runs[0].mean.error_eV)
+    assert_unit_normal(z)
+    assert np.mean(errors) == pytest.approx((1500 / 2500) ** 0.5, rel=0.03)
+
+
+def test_seeds_that_disagree_are_doubtful():
+    model, T = Model(), 1000.0
+    solid, liquid = (bulk(bulk_job(model, k, T, 0), 0) for k in ("solid", "liquid"))
+    jobs = [pinned_job(model, T, 0, number=k, delta_mu=mu) for k, mu in enumerate((0.0, 0.005))]
+    found = point(jobs, solid, liquid, [liquid], discard=0, limits=Limits())
+    assert found.verdict == "doubtful" and "scatter by" in found.reasons[0]
+
+
+def test_members_from_bulk_runs_and_their_check():
+    """δμ to second order from the bulk runs; the covariance agrees to first order."""
+    model, T = Model(members=MEMBERS, noise=(0.3, 0.6)), 1010.0
+    first, second = exact_shifts(model, T)
+    z, against = [], []
+    for seed in range(60):
+        solid, liquid = (bulk(bulk_job(model, k, T, seed, n=400), 0) for k in ("solid", "liquid"))
+        jobs = [pinned_job(model, T, seed, n=2000)]
+        found = point(jobs, solid, liquid, [liquid], discard=0, limits=Limits())
+        z.append((found.shift.members_eV - second) / found.shift.statistical_errors_eV)
+        against.append(found.covariance_z())
+        assert np.abs(found.shift_first_order.members_eV - first).max() < 1e-4
+    assert_unit_normal(z, low=0.8, high=1.2)
+    assert_unit_normal(against, low=0.8, high=1.25)
+    assert np.abs(second - first).max() > 3 * found.shift.statistical_errors_eV.max()
+
+
+def test_order_parameters_of_boxes_of_another_size():
+    solid = bulk(bulk_job(Model(n_atoms=500), "solid", 1000.0, 0), 0)
+    for words, factor in (("plumed.dat: cv.morethan", 4), ("rhok 10 0 0", 2), ("es.mean", 1)):
+        job = replace(solid.job, order_parameter=words)
+        q, _ = scaled_q(bulk(job, 0), 2000)
+        assert q.value == pytest.approx(factor * solid.q.value)
+
+
+def test_blocks_are_the_means_of_equal_parts():
+    x = ar1(np.random.default_rng(0), 3.0, (1003, 1))[:, 0]
+    blocks = block_averages(x, 10)
+    assert [b.value for b in blocks] == pytest.approx(x[3:].reshape(10, 100).mean(axis=1))
+    assert len(block_averages(x[:40], 10)) == 2
