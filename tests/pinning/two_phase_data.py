@@ -29,6 +29,7 @@ class Model:
     q_liquid: float = 0.02
     n_atoms: int = 1000
     pressure: float = 1.0
+    modulus: float = 50.0  # GPa
     members: tuple = ()  # δμ to first order: offset of the solid less that of the liquid
     noise: tuple = (0.0, 0.0)  # of a member's energy in solid and liquid, eV per box
     tau: float = 8.0
@@ -69,7 +70,7 @@ def _columns(model, rng, T, fraction, q, bias, extra=0.0):
     u = fraction * model.u(T, True) + (1 - fraction) * model.u(T, False) + extra
     fast = ar1(rng, 2.0, (n, 2))
     volume = N * (fraction * model.v_solid + (1 - fraction) * model.v_liquid)
-    volume = volume + fast[:, 0] * 0.001 * N**0.5 * model.v_solid
+    volume = volume + fast[:, 0] * np.sqrt(kT * volume / (model.modulus / EV_A3_GPA))
     energy = N * u + 1.2 * kT * N**0.5 * fast[:, 1]
     side = (4.0 * model.v_solid) ** (1 / 3) * 4
     pressures = model.pressure + 0.05 * rng.normal(size=(n, 3))
@@ -136,7 +137,9 @@ def pinned_job(model, T, seed, n=4000, number=0, delta_mu=None, kappa=None, cont
     mean = center - model.n_atoms * mu / (kappa * model.delta_q)
     q = mean + np.sqrt(BOLTZMANN_EV_K * T / kappa) * ar1(rng, model.tau, (n, 1))[:, 0]
     fraction = (q / model.n_atoms - model.q_liquid) / (model.q_solid - model.q_liquid)
-    columns, members = _columns(model, rng, T, fraction, q, kappa / 2 * (q - center) ** 2, 0.002)
+    columns, members = _columns(
+        model, rng, T, fraction, q, kappa / 2 * (q - center) ** 2, 0.02 * model.h
+    )
     name = f"pinned-{T:06.1f}K-{number}" + (f"-{control}" if control else "")
     return _job(
         model, "pinned", T, columns, members, name,

@@ -19,6 +19,7 @@ _NARROWEST, _WIDEST = 0.08, 0.25  # bounds of what that makes of a box
 _DISAGREE = 0.25  # solid fraction by energy less that by Q; interfaces make less than 0.1
 _SIGMAS = 4.0  # sampling errors that a block must be beyond its limit
 _VOLUME_RESOLVED = 0.01  # Δv/v from which the volume tells the phases apart
+_ENERGY_RESOLVED = 0.25  # Δu/kT likewise
 _COLLAPSE = 10.0  # fall of τ of Q
 
 
@@ -77,9 +78,15 @@ def _measures(run: Kept, solid: Bulk, liquid: Bulk):  # type: ignore[no-untyped-
     area = float((run["volume_A3"] / run[axis]).mean())
     energy = (run["potential_eV"] / n, solid.energy_eV, liquid.energy_eV, 1.0, "energy", "eV/atom")
     length = (run["volume_A3"] / n, solid.volume_A3, liquid.volume_A3, n / area, "length", "Å")
-    resolved = abs(liquid.volume_A3.value / solid.volume_A3.value - 1) > _VOLUME_RESOLVED
-    for series, a, b, unit, what, symbol in (energy, length) if resolved else (energy,):
+    # a melt of another composition may have the crystal's energy, many melts its volume
+    least = {
+        "energy": _ENERGY_RESOLVED * run.kT_eV,
+        "length": _VOLUME_RESOLVED * solid.volume_A3.value,
+    }
+    for series, a, b, unit, what, symbol in (energy, length):
         span = a.value - b.value
+        if abs(span) < least[what]:
+            continue
         blocks = block_averages(series, _BLOCKS)
         found = []
         for one in blocks:

@@ -7,7 +7,12 @@ that ⟨G′⟩ = −κ (⟨Q⟩ − a) gives
 
 Δμ positive above the melting point. U. R. Pedersen et al., Phys. Rev. B 88, 094101 (2013),
 doi:10.1103/PhysRevB.88.094101. Member k of a committee whose mean V̄ drove the run moves ⟨Q⟩ by
-−β cov(Q, V_k − V̄) to first order, hence Δμ by κβ cov(Q, V_k − V̄)(Q_s − Q_l)/N.
+−β cov(Q, V_k − V̄) to first order, hence Δμ by κβ cov(Q, V_k − V̄)(Q_s − Q_l)/N. With var Q = kT/κ
+put in, that is the slope of V_k − V̄ against Q times (Q_s − Q_l)/N, which is less noisy.
+
+That var Q is known beforehand helps the error too: a run of few autocorrelation times finds too
+small a variance, and from it too small an error (by 1.8 at five independent values). Their product
+with (kT/κ)/var Q, where that is above 1, is right.
 """
 
 from __future__ import annotations
@@ -19,6 +24,7 @@ import numpy as np
 from ..averages.checks import reference_energies
 from ..averages.timeseries import variance_of_mean
 from .bulk import Bulk, scaled_q
+from .melt import stiffening
 from .series import Array, Kept, Mean, mean_of
 
 
@@ -31,7 +37,7 @@ class PinnedMean:
         delta_q, delta_q_error: Q_s − Q_l for its N atoms.
         solid_fraction: (⟨Q⟩ − Q_l)/(Q_s − Q_l).
         energy_fraction: the same by the energy.
-        variance_ratio: var Q over kT/κ.
+        variance_ratio: var Q over what it should be.
         delta_mu_eV: μ_s − μ_l.
         own_error_eV: the part of its error from this run alone.
         error_eV: all of it.
@@ -58,15 +64,15 @@ def pinned_mean(run: Kept, solid: Bulk, liquid: Bulk) -> PinnedMean:
     """Δμ of a pinned run, whether or not it may be believed (see `refusals`)."""
     job = run.job
     kappa, center = float(job.kappa_eV or 0.0), float(job.center or 0.0)
-    q = mean_of(run["q"])
     (q_s, _), (q_l, _) = scaled_q(solid, job.n_atoms), scaled_q(liquid, job.n_atoms)
     delta_q = q_s.value - q_l.value
+    q, ratio = pinned_q(run, solid, liquid)
     delta_q_error = float(np.hypot(q_s.error, q_l.error))
     per_q = kappa * delta_q / job.n_atoms
     mu = -per_q * (q.value - center)
     own = abs(per_q) * q.error
     common = abs(kappa * (q.value - center) / job.n_atoms) * delta_q_error
-    members, errors = _by_covariance(run, per_q) if job.n_members else (None, None)
+    members, errors = _by_covariance(run, delta_q / job.n_atoms) if job.n_members else (None, None)
     return PinnedMean(
         run=run,
         q=q,
@@ -74,7 +80,7 @@ def pinned_mean(run: Kept, solid: Bulk, liquid: Bulk) -> PinnedMean:
         delta_q_error=delta_q_error,
         solid_fraction=(q.value - q_l.value) / delta_q if delta_q else np.nan,
         energy_fraction=energy_fraction(run, solid, liquid),
-        variance_ratio=float(run["q"].var()) * kappa / run.kT_eV,
+        variance_ratio=ratio,
         delta_mu_eV=mu,
         own_error_eV=own,
         error_eV=float(np.hypot(own, common)),
@@ -91,16 +97,29 @@ def energy_fraction(run: Kept, solid: Bulk, liquid: Bulk) -> float:
     return (mean - liquid.energy_eV.value) / span if span else np.nan
 
 
-def _by_covariance(run: Kept, per_q: float) -> tuple[Array, Array]:
-    """(K,) κβ cov(Q, V_k − V_ref)(Q_s − Q_l)/N, less that of the mean, and errors."""
-    driven = run.job.driven_by
-    driving = reference_energies(run.members_eV, driven)
+def pinned_q(run: Kept, solid: Bulk, liquid: Bulk) -> tuple[Mean, float]:
+    """⟨Q⟩ with an error that knows var Q beforehand, and var Q over kT/κ.
+
+    A melt that changes as the crystal grows adds to κ (`melt.stiffening`).
+    """
+    job = run.job
+    (q_s, _), (q_l, _) = scaled_q(solid, job.n_atoms), scaled_q(liquid, job.n_atoms)
+    span = q_s.value - q_l.value
+    mean = mean_of(run["q"])
+    own = stiffening(job, solid.job, (mean.value - q_l.value) / span, span) if span else 0.0
+    ratio = float(run["q"].var()) * (float(job.kappa_eV or 0.0) + own) / run.kT_eV
+    less = min(1.0, max(ratio, 1e-3))
+    return Mean(mean.value, mean.error / less, mean.independent * less), ratio
+
+
+def _by_covariance(run: Kept, per_atom: float) -> tuple[Array, Array]:
+    """(K,) slope of V_k − V_ref against Q times (Q_s − Q_l)/N, about the mean of V_ref; errors."""
+    driving = reference_energies(run.members_eV, run.job.driven_by)
     shift = run.members_eV - driving[:, None]
     shift = shift - shift.mean(axis=0)
     q = run["q"] - run["q"].mean()
-    product = q[:, None] * shift
-    scale = per_q / run.kT_eV
-    # n − 1 is for independent frames; the variance of the mean of Q is what correlated ones lack
-    lost = 1 - float(variance_of_mean(q)) / max(float((q**2).mean()), 1e-300)
-    scale /= max(lost, 0.5)
-    return scale * product.mean(axis=0), abs(scale) * np.sqrt(variance_of_mean(product))
+    variance = max(float((q**2).mean()), 1e-300)
+    slope = q @ shift / len(q) / variance
+    left = q[:, None] * (shift - q[:, None] * slope)
+    errors = np.sqrt(variance_of_mean(left)) / variance
+    return per_atom * slope, abs(per_atom) * errors

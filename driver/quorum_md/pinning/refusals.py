@@ -46,7 +46,7 @@ class Limits:
     """
 
     lateral_GPa: float | None = None
-    independent: float = 5.0
+    independent: float = 6.0
 
 
 # a check of a pinned run in equilibrium against the bulk phases: a sentence, or nothing

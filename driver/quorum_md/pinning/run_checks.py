@@ -9,10 +9,10 @@ from scipy.stats import t as student
 from ..averages.timeseries import variance_of_mean
 from ..units import EV_A3_GPA
 from .bulk import Bulk, scaled_q
-from .melt import stiffening
 from .phase_checks import least_fraction
+from .pinned_mean import pinned_q
 from .refusals import Limits, Refusal
-from .series import FEWEST_FRAMES, Kept, Mean, mean_of
+from .series import FEWEST_FRAMES, Array, Kept, mean_of
 
 _SEPARATION = 6.0  # of the bulk distributions of Q, in their own widths
 _VARIANCE_OFF = 0.3  # of var Q against kT/κ, and the chance that sampling alone makes it
@@ -22,7 +22,7 @@ _BIAS_OFF = 1e-3  # of the bias on record against κ/2 (Q − a)²
 _SHIFT = 1 / 400  # of T_m by lateral stress
 _STRESS_GPA = 0.1  # where the solid's stiffness is not known
 _WIDTHS = 4.0  # of Q that its mean keeps from the edge of the linear window
-_DRIFT_FRACTION = 0.02  # of the box from one half of the run to the other
+_DRIFT_FRACTION = 0.02  # of the box over the run
 
 
 def failed(run: Kept, solid: Bulk, liquid: Bulk, limits: Limits) -> Refusal | None:
@@ -100,20 +100,14 @@ def variance(run: Kept, solid: Bulk, liquid: Bulk, limits: Limits) -> Refusal | 
 
     The sum of squares of ν independent Gaussians is χ² of ν; ν from the error of the variance.
     """
-    assert run.job.kappa_eV is not None
     q = run["q"] - run["q"].mean()
-    (q_s, _), (q_l, _) = scaled_q(solid, run.job.n_atoms), scaled_q(liquid, run.job.n_atoms)
-    span = q_s.value - q_l.value
-    fraction = (float(run["q"].mean()) - q_l.value) / span
-    own = stiffening(run.job, solid.job, fraction, span)
-    expected = run.kT_eV / (run.job.kappa_eV + own)
     found = float((q**2).mean())
-    corrected = found + float(variance_of_mean(q))  # what the sample mean takes
-    ratio = corrected / expected
+    mean, ratio = pinned_q(run, solid, liquid)
+    ratio *= 1 + mean_of(q).error ** 2 / found  # what the sample mean takes
     error2 = float(variance_of_mean(q**2))
     # a run that hardly moves shows too small an error of its variance: that of slow Q bounds it
     freedom = 2 * found**2 / max(error2, 1e-300)
-    freedom = max(1.0, min(freedom, mean_of(run["q"]).independent))
+    freedom = max(1.0, min(freedom, mean.independent))
     chance = 2 * min(chi2.cdf(freedom * ratio, freedom), chi2.sf(freedom * ratio, freedom))
     if abs(ratio - 1) <= _VARIANCE_OFF or chance > _CHANCE:
         return None
@@ -170,41 +164,55 @@ def stress(run: Kept, solid: Bulk, liquid: Bulk, limits: Limits) -> Refusal | No
 
 
 def drift(run: Kept, solid: Bulk, liquid: Bulk, limits: Limits) -> Refusal | None:
-    """First half of the run against the second, in Q, energy and length."""
+    """A trend of Q, or of energy or volume besides what follows Q, that sampling cannot make."""
     n = run.job.n_atoms
     (q_s, _), (q_l, _) = scaled_q(solid, n), scaled_q(liquid, n)
     assert run.job.kappa_eV is not None
     width = (run.kT_eV / run.job.kappa_eV) ** 0.5 / abs(q_s.value - q_l.value)
     energy = liquid.energy_eV.value - solid.energy_eV.value
-    volume = liquid.volume_A3.value - solid.volume_A3.value
+    each = solid.volume_A3.value
+    volume = liquid.volume_A3.value - each
     for name, span, least in (
-        ("q", q_s.value - q_l.value, 0.5 * width),
-        ("potential_eV", n * energy, _DRIFT_FRACTION),
-        ("volume_A3", n * volume, _DRIFT_FRACTION),
+        ("q", q_s.value - q_l.value, width * abs(q_s.value - q_l.value)),
+        ("potential_eV", n * energy, _DRIFT_FRACTION * n * max(abs(energy), run.kT_eV / 4)),
+        ("volume_A3", n * volume, _DRIFT_FRACTION * n * max(abs(volume), 0.01 * each)),
     ):
-        halves = np.array_split(run[name], 2)
-        a, b = (mean_of(one) for one in halves)
-        change = b.value - a.value
-        if abs(change) <= least * abs(span) or _chance(change, a, b) > _CHANCE / 3:
+        # energy and volume follow Q: what they do besides is what Q does not see
+        follows = (run["q"] - q_l.value) / (q_l.value - q_s.value) * span if name != "q" else 0.0
+        change, error, freedom = _trend(run[name] - follows)
+        if name == "q":  # whose variance is known
+            left = float(run[name].var()) - change**2 / 12
+            error /= min(1.0, max(left / (width * span) ** 2, 1e-3))
+        chance = 2 * student.sf(abs(change) / max(error, 1e-300), freedom)
+        if abs(change) <= least or chance > _CHANCE / 3:
             continue
+        first = float(run[name].mean()) - change / 2
         sentence = (
-            f"{name} drifts: {a.value:.6g} ± {a.error:.2g} in the first half of the run, "
-            f"{b.value:.6g} ± {b.error:.2g} in the second; run longer"
+            f"{name} drifts from {first:.6g} to {first + change:.6g} over the run, by {change:.3g} "
+            f"± {error:.2g}; run longer, or discard more of the start"
         )
-        return Refusal("drift", sentence, {"first": a.value, "second": b.value})
+        numbers = {"first": first, "last": first + change, "error": error}
+        return Refusal("drift", sentence, numbers)
     return None
 
 
-def _chance(change: float, a: Mean, b: Mean) -> float:
-    """That two halves differ by as much, their errors being estimates themselves."""
-    error = float(np.hypot(a.error, b.error))
-    freedom = max(1.0, min(a.independent, b.independent) - 1)
-    return float(2 * student.sf(abs(change) / max(error, 1e-300), freedom))
+def _trend(series: Array) -> tuple[float, float, float]:
+    """Change of a series along the line through it, its error, and degrees of freedom of that.
+
+    The error is that of what is left without the line, which would seem a slow fluctuation; a
+    series of even pace has √12 times the error of its mean.
+    """
+    t = (np.arange(len(series)) + 0.5) / len(series) - 0.5
+    change = float((t * series).mean() / (t**2).mean())
+    left = series - series.mean() - change * t
+    rest = mean_of(left)
+    error = float(np.sqrt(variance_of_mean(t * left))) / float((t**2).mean())
+    return change, max(error, 12**0.5 * rest.error), max(1.0, rest.independent - 2)
 
 
 def short(run: Kept, solid: Bulk, liquid: Bulk, limits: Limits) -> Refusal | None:
     """Too few autocorrelation times for a mean, let alone for its error."""
-    q = mean_of(run["q"])
+    q, _ = pinned_q(run, solid, liquid)
     if q.independent >= limits.independent:
         return None
     tau = run.n_frames / (2 * q.independent) * run.job.interval_fs
