@@ -10,6 +10,7 @@ from quorum_md.averages.timeseries import (
     frames_to_discard,
     integrated_autocorrelation_time,
     statistical_inefficiency,
+    transient,
     variance_of_mean,
 )
 from quorum_md.errors import QuorumError
@@ -84,6 +85,26 @@ def test_equilibration_finds_a_drift():
     series[:300] += np.linspace(20, 0, 300)
     assert 200 <= equilibration(series) <= 400
     assert equilibration(np.ones(100)) == 0
+
+
+def test_transient_keeps_half_and_finds_a_drift():
+    """Also of series that ring, whose tails seem free of correlation; the errors stay right."""
+    series = ar1(3, 3000, 1, seed=3)[:, 0]
+    drifting = series.copy()
+    drifting[:300] += np.linspace(20, 0, 300)
+    assert 200 <= transient(drifting) <= 400
+    assert transient(np.ones(100)) == 0 and transient(series[:9]) == 0
+    assert transient(np.arange(1000.0)) == 499
+    z, cuts = [], []
+    rng = np.random.default_rng(0)
+    decay = np.exp(-1 / 40) * np.exp(2j * np.pi / 25)  # a barostat that rings
+    for one in ar1(5, 600, 200, seed=1).T:
+        ringing = lfilter([1.0], [1, -2 * decay.real, abs(decay) ** 2], rng.normal(size=800))[200:]
+        cuts += [transient(one), transient(ringing)]
+        left = one[cuts[-2] :]
+        z.append(left.mean() / np.sqrt(variance_of_mean(left)))
+    assert max(cuts) <= 300 and np.median(cuts) < 100
+    assert 0.9 < np.std(z) < 1.2
 
 
 def test_discard():

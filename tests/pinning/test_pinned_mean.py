@@ -61,7 +61,7 @@ def test_both_phases_make_the_error_far_from_melting():
 def test_seeds_are_combined():
     model = Model(tau=4.0)
     T, z, errors = 1020.0, [], []
-    for seed in range(60):
+    for seed in range(40):
         solid, liquid = (bulk(bulk_job(model, k, T, seed, n=300), 0) for k in ("solid", "liquid"))
         # one is three times as long
         jobs = [pinned_job(model, T, seed, n=n, number=k) for k, n in enumerate((1500, 500, 500))]
@@ -79,6 +79,7 @@ def test_seeds_that_disagree_are_doubtful():
     jobs = [pinned_job(model, T, 0, number=k, delta_mu=mu) for k, mu in enumerate((0.0, 0.005))]
     found = point(jobs, solid, liquid, [liquid], discard=0, limits=Limits())
     assert found.verdict == "doubtful" and "scatter by" in found.reasons[0]
+    assert found.error_eV > 3 * min(run.mean.error_eV for run in found.runs)
 
 
 def test_members_from_bulk_runs_and_their_check():

@@ -154,6 +154,26 @@ def equilibration(series: ArrayLike) -> int:
     return int(start) * length
 
 
+def transient(series: ArrayLike) -> int:
+    """Number of frames to leave out at the start of one series (n,), at most half of it.
+
+    The cut d after which the variance over n − d, the squared error that frames without correlation
+    would have, is least: White, Simulation 69, 323 (1997), doi:10.1177/003754979706900601. It asks
+    for no autocorrelation time, which the tails of short series that ring make too small by chance:
+    `equilibration` may then keep nothing but such a tail.
+    """
+    values = np.asarray(series, dtype=float)
+    length = block_length(len(values), 1000)
+    coarse = block_means(values, length)
+    n = len(coarse)
+    if n < 10:
+        return 0
+    tail = np.arange(n, n // 2, -1)  # lengths that may be left
+    reverse = (coarse - coarse.mean())[::-1]
+    sums, squares = np.cumsum(reverse)[tail - 1], np.cumsum(reverse**2)[tail - 1]
+    return int(np.argmin((squares - sums**2 / tail) / tail**2)) * length
+
+
 def frames_to_discard(discard: str | float, *series: ArrayLike, n_frames: int) -> int:
     """Translate "auto", a number of frames or a fraction below 1 into a number of frames.
 

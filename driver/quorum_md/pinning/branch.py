@@ -136,7 +136,10 @@ def _bulk(
         for name in ("enthalpy_eV", "volume_A3", "dT_over_T_dP")
     )
     s = Difference(at_h.value / T_m, at_h.error / T_m)
-    slope = Difference(T_m * at_r.value, T_m * at_r.error)
+    steep = T_m * at_r.value
+    slope = Difference(
+        steep, float(np.hypot(T_m * at_r.error, steep / T_m * melting.statistical_error_K))
+    )
     kelvin = np.array([p.temperature_K for p in points])
     # Δh = A + B T
     A, B = h[-1] - (h[0] * T.mean() if len(h) > 1 else 0.0), h[0] if len(h) > 1 else 0.0

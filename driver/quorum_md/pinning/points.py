@@ -20,6 +20,9 @@ from .pinned_mean import PinnedMean, pinned_mean
 from .refusals import Limits, Refusal, judge
 from .series import Array, Kept, kept
 
+# what is left of energies per atom in files
+_ROUNDED_EV = 1e-8
+
 
 @dataclass(frozen=True)
 class Run:
@@ -79,6 +82,7 @@ class Point:
         if self.covariance_eV is None or self.covariance_errors_eV is None or bulk is None:
             return None
         error = np.hypot(self.covariance_errors_eV, bulk.centred_errors_eV)
+        error = np.maximum(error, _ROUNDED_EV)
         z: Array = (self.covariance_eV - (bulk.members_eV - bulk.members_eV.mean())) / error
         return z
 
@@ -113,15 +117,16 @@ def point(
     if not good:
         return bare
     mu, error, weights = _combine(good)
-    reasons = _doubts(good, weights, mu)
+    scatter = _scatter(good, mu)
+    reasons = _doubts(good, scatter)
     cov = cov_error = None
     if first.n_members > 1:
         cov = sum(w * m.members_eV for w, m in zip(weights, good, strict=True))
         squares = [(w * m.member_errors_eV) ** 2 for w, m in zip(weights, good, strict=True)]
         cov_error = np.sqrt(np.sum(squares, axis=0))
     return replace(
-        bare, delta_mu_eV=mu, error_eV=error, covariance_eV=cov, covariance_errors_eV=cov_error,
-        verdict="doubtful" if reasons else "ok", reasons=reasons,
+        bare, delta_mu_eV=mu, error_eV=error * scatter, covariance_eV=cov,
+        covariance_errors_eV=cov_error, verdict="doubtful" if reasons else "ok", reasons=reasons,
     )  # fmt: skip
 
 
@@ -146,7 +151,16 @@ def _combine(good: list[PinnedMean]) -> tuple[float, float, Array]:
     return mu, float(np.hypot(own, common)), weights
 
 
-def _doubts(good: list[PinnedMean], weights: Array, mu: float) -> list[str]:
+def _scatter(good: list[PinnedMean], mu: float) -> float:
+    """Of the runs in units of their errors where sampling cannot make it, else 1."""
+    if len(good) < 2:
+        return 1.0
+    chi = sum(((m.delta_mu_eV - mu) / m.own_error_eV) ** 2 for m in good if m.own_error_eV > 0)
+    by_chance = chi2.sf(chi, len(good) - 1) >= DISAGREEMENT_CHANCE
+    return 1.0 if by_chance else float((chi / (len(good) - 1)) ** 0.5)
+
+
+def _doubts(good: list[PinnedMean], scatter: float) -> list[str]:
     reasons = []
     kelvin = good[0].run.job.temperature_K
     independent = sum(m.q.independent for m in good)
@@ -155,13 +169,11 @@ def _doubts(good: list[PinnedMean], weights: Array, mu: float) -> list[str]:
             f"{kelvin:g} K: only {independent:.1f} independent values of Q in all runs (limit "
             f"{INDEPENDENT_DOUBTFUL:.0f}), so that the error is itself uncertain; run longer"
         )
-    if len(good) > 1:
-        chi = sum(((m.delta_mu_eV - mu) / m.own_error_eV) ** 2 for m in good if m.own_error_eV > 0)
-        if chi2.sf(chi, len(good) - 1) < DISAGREEMENT_CHANCE:
-            reasons.append(
-                f"{kelvin:g} K: the {len(good)} runs scatter by "
-                f"{(chi / (len(good) - 1)) ** 0.5:.1f} times their sampling errors; run longer"
-            )
+    if scatter > 1:
+        reasons.append(
+            f"{kelvin:g} K: the {len(good)} runs scatter by {scatter:.1f} times their sampling "
+            "errors, by which that of their mean is multiplied; run longer"
+        )
     return reasons
 
 

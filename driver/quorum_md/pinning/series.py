@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..averages.timeseries import frames_to_discard, variance_of_mean
+from ..averages.timeseries import frames_to_discard, transient, variance_of_mean
 from ..units import EV_A3_GPA, thermal_energy_eV
 from .jobs_on_disk import Job
 
@@ -58,14 +58,13 @@ def kept(job: Job, discard: str | float = "auto") -> Kept:
     """The job without its equilibration.
 
     Args:
-        discard: "auto" (the latest cut that order parameter, energy and volume ask for), a number
-            of rows, or a fraction.
+        discard: "auto" (the latest cut that order parameter, energy and volume ask for, at most
+            half of the run), a number of rows, or a fraction.
     """
     if job.n_frames < FEWEST_FRAMES:
         return Kept(job, 0)
     if discard == "auto":
-        series = [job[name] for name in ("q", "potential_eV", "volume_A3")]
-        return Kept(job, frames_to_discard("auto", *series, n_frames=job.n_frames))
+        return Kept(job, max(transient(job[name]) for name in ("q", "potential_eV", "volume_A3")))
     return Kept(job, frames_to_discard(discard, n_frames=job.n_frames))
 
 
