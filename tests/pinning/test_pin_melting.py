@@ -114,6 +114,8 @@ def test_members_and_noise_in_their_spread():
     assert found.model_error_K == pytest.approx(np.std(exact, ddof=1), rel=0.01)
     noise = [melting(np.zeros(4), 1e-3) for _ in range(300)]
     squares = [m.model_error_uncorrected_K**2 for m in noise]
+    one = shifts_with_errors(np.array([3e-3, -1e-3, -1e-3, -1e-3]), 1e-3 * np.ones(4))
+    assert one.model_error_eV**2 == pytest.approx(one.model_error_uncorrected_eV**2 - 4 / 3 * 1e-6)
     # where some is left, the difference is what was taken out: the same for all
     taken = [m.model_error_uncorrected_K**2 - m.model_error_K**2 for m in noise if m.model_error_K]
     assert np.ptp(taken) < 0.05 * np.mean(taken)

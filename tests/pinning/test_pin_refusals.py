@@ -99,8 +99,8 @@ def test_a_second_crystal_out_of_registry():
     assert kinds(good, solid, liquid) == []
     bad = frozen(good, model, 5000)
     for discard in (0, "auto"):
-        found = only("registry", ["does not see", "all solid", "τ of Q fell from"],
-                     bad, solid, liquid, discard=discard)  # fmt: skip
+        words = ["does not see", "energy -", "L_z", "all solid", "τ of Q fell from"]
+        found = only("registry", words, bad, solid, liquid, discard=discard)
         assert found.numbers["solid_fraction_energy"] > 0.9
         assert found.numbers["solid_fraction_q"] == pytest.approx(0.5, abs=0.1)
     # frozen before the first row
@@ -123,6 +123,15 @@ def test_froze_and_melted():
     bias = molten.kappa_eV / 2 * (q - molten.center) ** 2
     molten = replace(molten, columns=columns | {"q": q, "bias_eV": bias})
     only("melted", ["melted at", "energy"], molten, solid, liquid)
+
+
+def test_interfaces_of_small_boxes():
+    """They make a box seem more liquid, by a fifth of it: not refused; by half: refused."""
+    pinned, solid, liquid = three(0, replace(MODEL, n_atoms=400))
+    N_span = 400 * (MODEL.u(T, False) - MODEL.u(T, True))
+    for part, expected in ((0.18, []), (0.5, ["melted"])):
+        job = changed(pinned, potential_eV=lambda E, p=part: E + p * N_span)
+        assert kinds(job, solid, liquid) == expected
 
 
 def test_energy_and_order_parameter_disagree():

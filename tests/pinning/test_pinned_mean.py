@@ -47,6 +47,17 @@ def test_values_and_errors(T):
     assert_unit_normal(members, high=1.2)
 
 
+def test_errors_of_few_independent_values():
+    """Eight of them: the sample says too little of its own error, but var Q is known."""
+    model, T, z, plain = Model(tau=100.0), 1000.0, [], []
+    for seed in range(200):
+        found = one(model, T, seed, n=1600, bulk_rows=100)
+        z.append((found.delta_mu_eV - model.delta_mu(T)) / found.error_eV)
+        plain.append(z[-1] / min(1, found.variance_ratio))
+    assert_unit_normal(z)
+    assert np.std(plain) > 1.25
+
+
 def test_both_phases_make_the_error_far_from_melting():
     """Where Δμ is large, Q_s − Q_l of short bulk runs is what is uncertain."""
     model = Model(tau=0.51, width=0.02, h=0.5, n_atoms=300, q_noise=3.0)
