@@ -79,6 +79,19 @@ def test_enthalpies_steady_the_slope():
     np.testing.assert_allclose(steady.slope_eV_K, 1e-4, rtol=0.02)
 
 
+def test_enthalpies_of_temperatures_that_are_refused():
+    """One Δμ, two Δh: the curvature is known, so that T_m is right from 8 % above."""
+    model, z = Model(c=2e-4), []
+    rng = np.random.default_rng(5)
+    for _ in range(200):
+        cold = replace(noisy_point(rng, model, 980.0), delta_mu_eV=None, error_eV=None)
+        found = branch([cold, noisy_point(rng, model, 1080.0)], has_committee=False).melting
+        z.append((found.temperature_K - model.T_m) / found.statistical_error_K)
+    assert_unit_normal(z)
+    # an error of Δμ itself would go unseen so far away
+    assert found.verdict == "doubtful" and "add runs there" in found.reasons[0]
+
+
 def test_slope_of_the_points_against_the_enthalpies():
     """Unit normal where both are right; runs of another potential are seen."""
     model, z = Model(c=1e-4), []

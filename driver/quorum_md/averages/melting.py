@@ -121,6 +121,7 @@ def melting_point(
     degree: int = 1,
     enthalpies_eV: ArrayLike | None = None,
     enthalpy_errors_eV: ArrayLike | None = None,
+    enthalpy_temperatures_K: ArrayLike | None = None,
 ) -> MeltingPoint:
     """Root of Δμ_ref(T) + δμ_i(T) over several temperatures, for every member.
 
@@ -131,8 +132,9 @@ def melting_point(
         shifts: δμ per atom at each temperature; None without a committee: then there are no
             members, and no model error.
         degree: of the polynomial in T, 1 or 2.
-        enthalpies_eV, enthalpy_errors_eV: (n_T,) h_liquid − h_solid per atom of the driving
-            potential: with them one temperature will do for degree 1, and two for degree 2.
+        enthalpies_eV, enthalpy_errors_eV: (n_h,) h_liquid − h_solid per atom of the driving
+            potential: with one of them one temperature will do for degree 1, with two for 2.
+        enthalpy_temperatures_K: (n_h,) of these; `temperatures_K` if not given.
 
     Raises:
         QuorumError: too few temperatures, errors that are not positive, no melting (Δμ does not
@@ -147,11 +149,17 @@ def melting_point(
             f"melting_point: got {T.shape}, {mu.shape}, {error.shape} and {n_shifts} shifts, "
             "expected one of each per temperature"
         )
-    known = len(np.unique(T)) + (enthalpies_eV is not None)
+    fusion = None
+    if enthalpies_eV is not None:
+        fusion = _checked(
+            T if enthalpy_temperatures_K is None else enthalpy_temperatures_K,
+            enthalpies_eV, enthalpy_errors_eV,
+        )  # fmt: skip
+    known = len(np.unique(T)) + (0 if fusion is None else min(degree, len(np.unique(fusion[0]))))
     if degree not in (1, 2) or known <= degree:
         raise QuorumError(
             f"degree: got {degree} for {len(np.unique(T))} temperatures, expected 1 or 2 and more "
-            "temperatures than that (one less where enthalpies of fusion are given)"
+            "temperatures than that (less where enthalpies of fusion are given)"
         )
     if not (error > 0).all():
         raise QuorumError("delta_mu_errors_eV: expected positive sampling errors, got 0 or less")
@@ -160,7 +168,7 @@ def melting_point(
     mean_shift = np.array([shift.mean_eV for shift in shifts] or np.zeros(len(T)))
     shared = np.array([np.mean(s.statistical_errors_eV**2) if s.mean_eV else 0.0 for s in shifts]
                       or np.zeros(len(T)))  # fmt: skip
-    curve = _Curve(T, mu, error**2 + shared, degree, enthalpies_eV, enthalpy_errors_eV)
+    curve = _Curve(T, mu, error**2 + shared, degree, fusion)
     coefficients = curve.coefficients + curve.of_shifts @ mean_shift
     root, slope = _root(coefficients, T, curve.center)
     at_root = np.vander([root - curve.center], degree + 1)[0]
@@ -203,40 +211,47 @@ class _Curve:
         coefficients, covariance: of the polynomial, highest power first.
         of_shifts: (degree + 1, n_T) what δμ of the members at the temperatures adds to them.
         chi2, freedom: of the fit.
-        beyond: part of T by which a root may lie outside the temperatures.
+        range_K: where roots may lie.
     """
 
     def __init__(
-        self, T: Array, mu: Array, variance: Array, degree: int,
-        enthalpies_eV: ArrayLike | None, enthalpy_errors_eV: ArrayLike | None,
-    ) -> None:  # fmt: skip
+        self, T: Array, mu: Array, variance: Array, degree: int, fusion: tuple[Array, ...] | None
+    ) -> None:
         self.center = float(T.mean())
-        self.beyond = 0.0 if enthalpies_eV is None else _BEYOND
+        beyond = 0.0 if fusion is None else _BEYOND
+        self.range_K = T.min() * (1 - beyond), T.max() * (1 + beyond)
         x = T - self.center
         rows, values, weight = np.vander(x, degree + 1), mu, 1 / variance
         # the members have no enthalpies of their own: a polynomial through their δμ alone, which
         # are small, and straight where the enthalpies make the curve
-        least = min(degree if enthalpies_eV is None else 1, len(np.unique(T)) - 1)
+        least = min(degree if fusion is None else 1, len(np.unique(T)) - 1)
         plain = rows[:, degree - least :]
         self.of_shifts = np.zeros((degree + 1, len(T)))
         self.of_shifts[degree - least :] = _solve(plain, weight)[0]
-        if enthalpies_eV is not None:
-            h = finite("enthalpies_eV", enthalpies_eV, "(temperatures,)")
-            h_error = finite("enthalpy_errors_eV", enthalpy_errors_eV, "(temperatures,)")  # type: ignore[arg-type]
-            if not (h.shape == h_error.shape == T.shape and (h_error > 0).all()):
-                raise QuorumError(
-                    f"enthalpies_eV: got {h.shape} and errors {h_error.shape}, expected one per "
-                    "temperature, with a positive error"
-                )
+        if fusion is not None:
+            at, h, h_error = fusion
+            x = at - self.center
             powers = np.arange(degree, -1, -1)
             tilt = powers * np.vander(x, degree + 1) / np.where(x, x, 1.0)[:, None]
             tilt[x == 0] = np.eye(degree + 1)[degree - 1]
-            rows = np.vstack([rows, T[:, None] * tilt - rows])
+            rows = np.vstack([rows, at[:, None] * tilt - np.vander(x, degree + 1)])
             values, weight = np.append(mu, h), np.append(weight, 1 / h_error**2)
         fit, self.covariance = _solve(rows, weight)
         self.coefficients: Array = fit @ values
         self.chi2 = float(weight @ (values - rows @ self.coefficients) ** 2)
         self.freedom = len(values) - degree - 1
+
+
+def _checked(*fusion: ArrayLike | None) -> tuple[Array, ...]:
+    """Temperatures, enthalpies and their errors, as many of each."""
+    names = ("enthalpy_temperatures_K", "enthalpies_eV", "enthalpy_errors_eV")
+    found = tuple(finite(n, x, "(n,)") for n, x in zip(names, fusion, strict=True))  # type: ignore[arg-type]
+    if len({one.shape for one in found}) > 1 or not (found[2] > 0).all():
+        raise QuorumError(
+            f"enthalpies_eV: got {found[1].shape}, errors {found[2].shape} and temperatures "
+            f"{found[0].shape}, expected as many of each, with positive errors"
+        )
+    return found
 
 
 def _solve(rows: Array, weight: Array) -> tuple[Array, Array]:
@@ -274,8 +289,7 @@ def _judge(
             f"(χ² = {curve.chi2:.1f} for {curve.freedom} degrees of freedom); use degree=2 or a "
             "narrower range"
         )
-    # enthalpies say how Δμ goes on beyond the temperatures
-    low, high = T.min() * (1 - curve.beyond), T.max() * (1 + curve.beyond)
+    low, high = curve.range_K
     outside = [x for x in (root, *members) if not low <= x <= high]
     if outside:
         farthest = max(outside, key=lambda x: max(T.min() - x, x - T.max()))

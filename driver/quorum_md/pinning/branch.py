@@ -88,34 +88,36 @@ def branch(points: list[Point], *, has_committee: bool) -> Branch:
     short = has_committee and len(bulk) < len(used)
     try:
         if short and len(pinned) == len(used):
-            melting = _melting(used, pinned, note)
+            melting = _melting(used, points, pinned, note)
         else:
-            melting = _melting(used, bulk or None, [])
-        covariance = _melting(used, pinned, []) if len(pinned) == len(used) else None
+            melting = _melting(used, points, bulk or None, [])
+        covariance = _melting(used, points, pinned, []) if len(pinned) == len(used) else None
     except QuorumError as error:
         return Branch(x, points, None, str(error), None, None, nothing, None)
     at, by_bulk, z = _bulk(points, used, melting)
     return Branch(x, points, melting, None, at, covariance, by_bulk, z)
 
 
-def _melting(used: list[Point], shifts: list[FreeEnergies] | None, note: list[str]) -> MeltingPoint:
+def _melting(
+    used: list[Point], points: list[Point], shifts: list[FreeEnergies] | None, note: list[str]
+) -> MeltingPoint:
+    """Bulk runs serve also where the pinned runs beside them are refused."""
     from dataclasses import replace
 
     T, mu, error = (np.array([getattr(p, name) for p in used])
                     for name in ("temperature_K", "delta_mu_eV", "error_eV"))  # fmt: skip
-    every = all(p.fusion is not None for p in used)
-    h = [p.fusion.enthalpy_eV for p in used if p.fusion is not None]
-    several = len(np.unique(T)) > 1
-    if not every and not several:
+    fusion = [p.fusion for p in points if p.fusion is not None and p.fusion.enthalpy_eV.error > 0]
+    if not fusion and len(np.unique(T)) < 2:
         raise QuorumError(
             f"only one temperature, {T[0]:g} K, has a Δμ, and no enthalpy of fusion belongs to it; "
             "run another temperature"
         )
     found = melting_point(
         T, mu, error, shifts,
-        degree=2 if every and several else 1,
-        enthalpies_eV=[one.value for one in h] if every else None,
-        enthalpy_errors_eV=[one.error for one in h] if every else None,
+        degree=2 if len({one.temperature_K for one in fusion}) > 1 else 1,
+        enthalpies_eV=[one.enthalpy_eV.value for one in fusion] if fusion else None,
+        enthalpy_errors_eV=[one.enthalpy_eV.error for one in fusion],
+        enthalpy_temperatures_K=[one.temperature_K for one in fusion],
     )  # fmt: skip
     doubts = [reason for p in used for reason in p.reasons]
     verdict = "doubtful" if found.verdict == "ok" and doubts else found.verdict

@@ -1,7 +1,8 @@
 """Are both phases there? Energy and volume against the bulk phases, and the pace of Q.
 
 In a box of solid fraction f, U and V lie at f between the bulk values; interfaces add some per cent
-(of 500 atoms of argon 20). Where they reach a bulk phase in any block of time, there was no interface to be pinned.
+(of 500 atoms of argon 20). Where they reach a bulk phase in any block of time, there was no
+interface to be pinned.
 """
 
 from __future__ import annotations
