@@ -62,18 +62,17 @@ def _branch(ax: Axes, report: Report, one: Branch) -> None:
             label = f"{len(found.members_K)} members" if k == 0 else None
             ax.plot(t, slope * (t - member), color=BLUE, lw=0.4, alpha=0.5, label=label)
         ax.plot(t, slope * (t - found.temperature_K), color=DARK, lw=1.2)
-        total = float(np.hypot(found.statistical_error_K, found.model_error_K))
-        for half, height, label in (
-            (total, 6, "model"),
-            (found.statistical_error_K, 10, "sampling"),
-        ):
-            if label == "model" and not report.n_members:
-                continue
+        bars = [(found.statistical_error_K, 5, "± sampling")]
+        if report.n_members:
+            total = float(np.hypot(found.statistical_error_K, found.model_error_K))
+            bars.append((total, 3, "± sampling and model"))
+        for half, cap, label in bars:
             ax.errorbar(
-                [found.temperature_K], [0.0], xerr=[half], color=ORANGE, lw=1.2, capsize=height / 2,
-                label=f"$T_m$ ± {label}" if label == "sampling" else "± sampling and model",
+                [found.temperature_K], [0.0], xerr=[half], color=ORANGE, lw=1.2, capsize=cap,
+                label=label,
             )  # fmt: skip
-        ax.set_title(f"$T_m$ = {both_errors(found, report.n_members)}")
+        name = "$T_m$" if one.liquid_fraction is None else "$T_{liquidus}$"
+        ax.set_title(f"{name} = {both_errors(found, report.n_members)}")
     else:
         ax.set_title("no melting point")
     error = 1e3 * np.array([p.error_eV for p in used], dtype=float)
