@@ -227,6 +227,28 @@ def test_restart_continues_the_chain(tmp_path):
         other.restore(tmp_path / "half.json")
 
 
+def test_an_element_that_has_died_out_comes_back(tmp_path):
+    """The species are those of the first structure, also of a chain that goes on from a file."""
+
+    def chain(numbers, **kwargs):
+        return SwapMonteCarlo(
+            ring(numbers), potential(), temperature_K=T, seed=1, move=Flip(), **kwargs
+        )
+
+    mc = chain(NUMBERS)
+    mc.set_atoms(ring([NB] * 7))
+    mc.save(tmp_path / "chain.json")
+    mc.run(200)
+    statistics = mc.pair_statistics
+    assert statistics["Nb", "Mo"].accepted and statistics["Mo", "W"].accepted
+    again = chain([NB] * 7, species=["Nb", "Mo", "W"])
+    again.restore(tmp_path / "chain.json")
+    again.run(200)
+    np.testing.assert_array_equal(again.energies.numbers, mc.energies.numbers)
+    with pytest.raises(QuorumError, match=r"draws from the species Nb Mo W, this one from Nb Mo;"):
+        chain([NB] * 6 + [MO]).restore(tmp_path / "chain.json")
+
+
 def test_momenta_follow_the_masses():
     """p²/m stays, atom by atom, and with it the kinetic energy; so do masses that were set."""
     atoms = ring([NB, MO, MO, W, W, NB])

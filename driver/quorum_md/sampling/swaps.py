@@ -79,7 +79,7 @@ class SwapMonteCarlo:
     temperature_K: T > 0; may be set between runs
     seed: 0 to 2¹²⁸ − 1
     species: symbols that take part, in the order in which trials draw them; by default those
-        present, by atomic number
+        of the first structure, by atomic number
     batch: differences of energy evaluated together, or "auto"; the chain does not depend on it
     move: `CanonicalSwap` (default), `NeighborSwap` or `Flip`
     sites: indices of the atoms that may change; by default all
@@ -116,7 +116,9 @@ class SwapMonteCarlo:
             raise QuorumError(f"check_every: got {check_every}; expected a positive integer")
         self.seed, self.check_every = int(seed), check_every
         self.move = CanonicalSwap() if move is None else move
-        self._bias, self._species, self._sites = bias, species, sites
+        self._bias, self._sites = bias, sites
+        # of the first structure, if none are given: one that has died out may come back
+        self._species = None if species is None else self._known(species)
         self._ahead = Ahead(batch)
         self.attempts = 0
         self.accepted = 0
@@ -157,19 +159,19 @@ class SwapMonteCarlo:
         if not len(sites) or sites[0] < 0 or sites[-1] >= n:
             raise QuorumError(f"sites: expected indices from 0 to {n - 1}, at least one")
         if self._species is None:
-            species = sorted(set(numbers[sites].tolist()))
-        else:
-            unknown = [s for s in self._species if s not in atomic_numbers]
-            known = self.potential.species
-            unknown += [s for s in self._species if known and s not in known and s not in unknown]
-            if unknown or len(set(self._species)) != len(self._species):
-                raise QuorumError(
-                    f"species: got {' '.join(self._species)}; expected different symbols of "
-                    f"elements that {self.potential.name} knows"
-                    + (f" ({' '.join(known)})" if known else "")
-                )
-            species = [atomic_numbers[s] for s in self._species]
-        return Eligible(sites, tuple(species))
+            self._species = tuple(sorted(set(numbers[sites].tolist())))
+        return Eligible(sites, self._species)
+
+    def _known(self, species: Sequence[str]) -> tuple[int, ...]:
+        """Atomic numbers of symbols; raises QuorumError for what the potential does not know."""
+        known = self.potential.species
+        strange = [s for s in species if s not in atomic_numbers or (known and s not in known)]
+        if strange or len(set(species)) != len(species):
+            raise QuorumError(
+                f"species: got {' '.join(species)}; expected different symbols of elements that "
+                f"{self.potential.name} knows" + (f" ({' '.join(known)})" if known else "")
+            )
+        return tuple(atomic_numbers[s] for s in species)
 
     @property
     def temperature_K(self) -> float:
@@ -316,11 +318,16 @@ class SwapMonteCarlo:
         """A sentence on how differences of energy are found."""
         return self.energies.how
 
+    @property
+    def _symbols(self) -> list[str]:
+        return [chemical_symbols[z] for z in self._species or ()]
+
     def save(self, path: str | Path) -> None:
         """Write what `restore` needs, beside the positions; whole or not at all."""
         record = {
             "quorum_swaps": 1,
             "seed": self.seed,
+            "species": self._symbols,
             "attempts": self.attempts,
             "accepted": self.accepted,
             "since_check": self._since_check,
@@ -339,7 +346,7 @@ class SwapMonteCarlo:
         try:
             record = json.loads(Path(path).read_text())
             numbers = np.array(record["numbers"], dtype=np.int64)
-            seed = record["seed"]
+            seed, species = record["seed"], record.get("species", self._symbols)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise QuorumError(
                 f"{path}: cannot be read as a checkpoint of swaps ({error}); start anew"
@@ -350,6 +357,11 @@ class SwapMonteCarlo:
             raise QuorumError(
                 f"{path}: is of another chain (seed {seed}, {len(numbers)} atoms); expected seed "
                 f"{self.seed} and the same composition; give the settings of that run"
+            )
+        if species != self._symbols:
+            raise QuorumError(
+                f"{path}: its chain draws from the species {' '.join(species)}, this one from "
+                f"{' '.join(self._symbols)}; give species=[{', '.join(map(repr, species))}]"
             )
         self.set_atoms(self._with(numbers))
         self.move.restore(record["move"])
