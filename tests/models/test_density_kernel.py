@@ -10,6 +10,7 @@ from ase.build import bulk
 
 from density_models import random_potential, write_model
 from quorum_md import native
+from quorum_md.errors import QuorumError
 from quorum_md.models import density_kernel, load_potential
 from quorum_md.models.frozen import Question, freeze
 from quorum_md.models.frozen_metatomic import FrozenMetatomic
@@ -137,6 +138,21 @@ def test_more_centers_than_one_call_takes(kernel_files):
     together = np.concatenate(frozen.answers(atoms.numbers, questions))
     single = [frozen.answers(atoms.numbers, [question])[0] for question in questions]
     np.testing.assert_array_equal(together, np.concatenate(single))
+
+
+def test_atoms_in_one_place_are_an_error_in_swaps_too(kernel_files):
+    """And not trials that are rejected without end."""
+    path, species = kernel_files["odd"]
+    atoms = alloy(species)
+    atoms.positions[1] = atoms.positions[0]
+    frozen = freeze(load_potential(path), atoms)
+    for ask in (
+        lambda: frozen.totals(atoms.numbers),
+        lambda: frozen.atom_energies(atoms.numbers),
+        lambda: frozen.answers(atoms.numbers, [Question(np.arange(3), [], [])]),
+    ):
+        with pytest.raises(QuorumError, match="not finite"):
+            ask()
 
 
 def test_single_precision(kernel_files):

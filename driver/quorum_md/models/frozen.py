@@ -118,7 +118,9 @@ class Whole(Frozen):
             self.potential.forward(structures[k : k + self.AT_ONCE], False, None).energies_eV
             for k in range(0, len(structures), self.AT_ONCE)
         ]
-        return np.concatenate(parts)
+        totals = np.concatenate(parts)
+        self.potential.check_finite([totals])
+        return totals
 
     def atom_energies(self, numbers: npt.NDArray[Any]) -> Array:
         """See `Frozen`."""
@@ -127,6 +129,7 @@ class Whole(Frozen):
         tables = self.potential.forward([copy], False, None).atom_energies_eV
         if tables is None:
             raise QuorumError(f"{self.potential.name} gives no energies per atom")
+        self.potential.check_finite(tables)
         return tables[0]
 
     def answers(self, numbers: npt.NDArray[Any], questions: Sequence[Question]) -> list[Array]:

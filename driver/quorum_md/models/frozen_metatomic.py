@@ -98,7 +98,9 @@ class FrozenMetatomic(Frozen):
         self, numbers: npt.NDArray[Any], questions: Sequence[Question]
     ) -> list[Array]:
         assert self._kernel is not None
-        return self._kernel.answers(self._edges[0].by_atom, numbers, questions)
+        tables = self._kernel.answers(self._edges[0].by_atom, numbers, questions)
+        self.potential.check_finite([np.concatenate(tables)])
+        return tables
 
     def totals(self, numbers: npt.NDArray[Any]) -> Array:
         """See `Frozen`."""

@@ -328,7 +328,7 @@ class MetatomicPotential(Potential):
             blocks = self.run([system], self.output_names, True, selected)
             columns = [self._dense(b, [0, len(system)], 1) for b in blocks.values()]
             rows: Array = torch.cat(columns, dim=1).cpu().numpy()[centers]
-        self._check_finite(np.array([bool(np.isfinite(rows).all())]))
+        self.check_finite([rows])
         return rows
 
     @property

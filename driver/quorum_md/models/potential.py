@@ -10,7 +10,7 @@ once, whatever the model.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -225,7 +225,7 @@ class Potential(ABC):
         evaluation = self.forward(structures, wants_mean or wants_members, selections)
 
         columns = evaluation.energies_eV
-        self._check_finite(np.array([np.isfinite(row).all() for row in columns]))
+        self.check_finite(columns)
         mixing: Array | None = None
         if self.weighting is None:
             members = columns
@@ -242,7 +242,7 @@ class Potential(ABC):
 
         mean_forces, mean_virials = evaluation.gradient(cotangents) if wants_mean else (None, None)
         if mean_forces is not None:
-            self._check_finite(np.array([np.isfinite(f).all() for f in mean_forces]))
+            self.check_finite(mean_forces)
         per_member = []
         if wants_members:
             for k in range(self.n_members):
@@ -283,9 +283,10 @@ class Potential(ABC):
             )
         return predictions
 
-    def _check_finite(self, fine: npt.NDArray[np.bool_]) -> None:
-        bad = np.flatnonzero(~fine)
-        if bad.size:
+    def check_finite(self, arrays: Iterable[Array]) -> None:
+        """Refuse numbers that are none; one array per structure."""
+        bad = [k for k, array in enumerate(arrays) if not np.isfinite(array).all()]
+        if bad:
             raise QuorumError(
                 f"{self.name}: energy or forces are not finite for structure {bad[0]}; look for "
                 "atoms on top of each other and, in dynamics, shorten the time step"
