@@ -5,7 +5,7 @@ import pytest
 from ase import Atoms
 from lattice import RingPotential, boltzmann, chi_square_z, ring, states
 
-from quorum_md.errors import QuorumError
+from quorum_md.errors import QuorumError, QuorumWarning
 from quorum_md.sampling import CanonicalSwap, Flip, NeighborSwap, SwapMonteCarlo
 from quorum_md.sampling.local_energy import LocalEnergies
 from quorum_md.sampling.streams import uniforms, words
@@ -283,7 +283,11 @@ def test_positions_may_change_between_runs():
 def test_drift_is_found_and_mended():
     mc = SwapMonteCarlo(ring(NUMBERS), potential(), temperature_K=T, seed=2, check_every=5)
     mc.energies.totals_eV = mc.energies.totals_eV + 0.25
-    mc.run(60)
+    with pytest.warns(QuorumWarning, match="ring: energies .* are off by 0.25 eV") as said:
+        mc.run(60)
+        mc.energies.totals_eV = mc.energies.totals_eV + 0.2
+        mc.run(60)
+    assert len(said) == 1
     assert mc.energies.largest_drift_eV == pytest.approx(0.25)
     assert mc.energies.check() == pytest.approx(0.0, abs=1e-12)
 
@@ -349,6 +353,20 @@ def test_far_sites_add_up():
                 assert part == other or energies.near(part[0][0]).isdisjoint(
                     energies.near(other[0][0])
                 )
+
+
+def test_what_is_forgotten_is_not_needed_in_the_same_call():
+    """Where nearly nothing is kept, differences and chains are those of where all is."""
+    model = potential()
+    rng = np.random.default_rng(3)
+    numbers = rng.choice([NB, MO, W], 30)
+    few, all_of_them = (LocalEnergies(model.frozen(ring(numbers)), numbers) for _ in range(2))
+    few.KEPT = 1
+    for site in range(0, 24, 3):
+        change = ((site, MO), (site + 5, W))
+        few.learn([change[:1]])
+        np.testing.assert_array_equal(few.difference_eV(change), all_of_them.difference_eV(change))
+        assert len(few._known) <= 3 and few._unused <= set(few._known)
 
 
 def test_what_went_unused_counts_until_something_is_evaluated():

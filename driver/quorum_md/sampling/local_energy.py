@@ -49,6 +49,7 @@ class LocalEnergies:
         self.numbers = np.array(numbers, dtype=np.int64)
         self.evaluated = 0
         self.largest_drift_eV = 0.0
+        self._applied = 0  # changes since the last check
         self._known: dict[Change, tuple[float, Array]] = {}
         self._unused: set[Change] = set()
         self.wasted = 0  # differences that went stale before they were of use
@@ -98,14 +99,20 @@ class LocalEnergies:
         known = self._known[change][1]
         full = self.frozen.totals(self._changed(change))[0] - self.totals_eV
         residual = float(np.abs(known - full).max())
-        allowed = self.DIGITS.get(getattr(self.potential, "dtype", "float64"), 1e-5)
-        if residual > allowed * self.frozen.n_atoms**0.5 * len(self.near(site)) ** 0.5:
+        if residual > self._rounding_eV:
             warn(
                 f"{self.potential.name}: local energies miss the full ones by {residual:.2g} eV, "
                 "so that trials are evaluated in full; its measured range may be too short for "
                 "this structure"
             )
             self._whole(f"local energies miss the full ones by {residual:.2g} eV")
+
+    @property
+    def _rounding_eV(self) -> float:
+        """What rounding may do to a difference of energies."""
+        n_touched = len(self.near(self.frozen.n_atoms // 2)) if self.local else self.frozen.n_atoms
+        digits = self.DIGITS.get(getattr(self.potential, "dtype", "float64"), 1e-5)
+        return float(digits * (self.frozen.n_atoms * n_touched) ** 0.5)
 
     def near(self, site: int) -> frozenset[int]:
         """Centres whose energies depend on the element of a site."""
@@ -139,7 +146,14 @@ class LocalEnergies:
         return [tuple(sorted(members)) for members, _ in groups]
 
     def missing(self, change: Change) -> list[Change]:
-        """Parts of a change that would have to be evaluated."""
+        """Parts of a change that would have to be evaluated.
+
+        Here, before it is said what is known, what is too much to keep is forgotten.
+        """
+        if len(self._known) > self.KEPT:
+            self._known.clear()
+            self._of_site.clear()
+            self._unused.clear()
         return [part for part in self.parts(change) if part not in self._known]
 
     def mean_difference_eV(self, change: Change) -> float | None:
@@ -166,9 +180,6 @@ class LocalEnergies:
         """Evaluate parts (`missing` tells which) together."""
         if not parts:
             return
-        if len(self._known) + len(parts) > self.KEPT:
-            self._known.clear()
-            self._of_site.clear()
         if not self.local:
             structures = np.stack([self._changed(part) for part in parts])
             self.evaluated += structures.size
@@ -206,6 +217,7 @@ class LocalEnergies:
 
     def apply(self, change: Change) -> None:
         """Make a change."""
+        self._applied += 1
         self.totals_eV = self.totals_eV + self.difference_eV(change)
         for part in self.parts(change):
             self._unused.discard(part)
@@ -228,6 +240,8 @@ class LocalEnergies:
     def check(self) -> Array:
         """Compare the running totals with a full evaluation, and go on from that.
 
+        Warns the first time that they are off by more than rounding explains.
+
         Returns:
             (M,) full minus running, eV.
         """
@@ -235,5 +249,15 @@ class LocalEnergies:
         self.evaluated += self.frozen.n_atoms
         drift: Array = full - self.totals_eV
         self.totals_eV = full
-        self.largest_drift_eV = max(self.largest_drift_eV, float(np.abs(drift).max()))
+        largest = float(np.abs(drift).max())
+        # errors of rounding add up as the root of their number
+        allowed = self._rounding_eV * max(1.0, self._applied / 1000) ** 0.5
+        self._applied = 0
+        if largest > allowed >= self.largest_drift_eV:
+            warn(
+                f"{self.potential.name}: energies that were added up trial by trial are off by "
+                f"{largest:.2g} eV, more than rounding explains; the trials so far had wrong "
+                "energies, so do not use their averages"
+            )
+        self.largest_drift_eV = max(self.largest_drift_eV, largest)
         return drift
