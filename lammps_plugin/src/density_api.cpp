@@ -3,11 +3,11 @@
 // while elements change.
 
 #include "density_kernel.h"
+#include "density_threads.h"
 
 #include <algorithm>
 #include <cstdio>
 #include <exception>
-#include <thread>
 #include <utility>
 
 using namespace quorum;
@@ -58,13 +58,7 @@ Threads as_many_as(const int &n_threads)
 {
   return {[&n_threads] { return n_threads; },
           [&n_threads](int n, const std::function<void(int, int, int)> &work) {
-            const int used = std::clamp(n / 4, 1, n_threads);    // a thread must have something to do
-            std::vector<std::thread> others;
-            for (int t = 1; t < used; t++)
-              others.emplace_back(
-                  [&, t] { work(int(int64_t(n) * t / used), int(int64_t(n) * (t + 1) / used), t); });
-            work(0, n / used, 0);
-            for (auto &other : others) other.join();
+            share_among(n_threads, n, work);
           }};
 }
 

@@ -1,6 +1,8 @@
 """The compiled kernel behind trial energies against the file in TorchScript."""
 
+import subprocess
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -79,6 +81,15 @@ def test_threads_and_processors_give_the_same(kernel_files):
     with ThreadPoolExecutor(4) as pool:
         for other in pool.map(lambda _: potential.evaluate(atoms)[0], range(12)):
             np.testing.assert_array_equal(one.forces_eV_A, other.forces_eV_A)
+
+
+def test_threads_that_fail_or_cannot_be_had(tmp_path):
+    """An exception is passed on, and a limit of threads costs time only."""
+    source = Path(__file__).with_name("density_threads.cpp")
+    options = ["-std=c++17", "-pthread", f"-I{native.source_folder()}", "-o", tmp_path / "threads"]
+    subprocess.run(["g++", source, *options], check=True)
+    done = subprocess.run([tmp_path / "threads"], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "caught caught done")
 
 
 def some_questions(atoms, rng, n=40):
