@@ -188,7 +188,7 @@ def test_what_cannot_be_followed():
     fast = walk(rng, 200, {"H": 3}, 3.0, wrap=True)
     with pytest.raises(QuorumError, match="of the cell, so it is not known which way"):
         msd(fast)
-    with pytest.raises(QuorumError, match="has no column id"):
+    with pytest.raises(QuorumError, match="without the column id"):
         msd(replace(frames, tracked=False))
     swapped = replace(frames, species=rng.permuted(frames.species, axis=1))
     with pytest.raises(QuorumError, match="change their species"):

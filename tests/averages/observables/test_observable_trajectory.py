@@ -262,6 +262,11 @@ def test_lammps_columns_units_and_order(tmp_path, positions):
     np.testing.assert_allclose(frames.positions, positions + images @ cell, atol=1e-12)
     assert frames.continuous and frames.frame(0).symbols.tolist() == SYMBOLS
 
+    dump("element xu yu zu", lambda i, r: [SYMBOLS[i], *r], units="metal")
+    assert not Trajectory(path).read().tracked  # rows come in any order
+    path.write_text("1\nAtoms. Timestep: 0\nH 1.0 2.0 3.0\n")  # wrapped by a cell that is not there
+    assert not Trajectory(path, every=1).read().tracked
+
     dump("id vx vy vz", lambda i, r: [i + 1, *r], units="metal")
     with pytest.raises(QuorumError, match="its columns are id vx vy vz, expected x y z"):
         Trajectory(path).read()

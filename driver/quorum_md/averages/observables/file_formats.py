@@ -37,6 +37,7 @@ class Columns:
         symbol: column with the name of the element.
         kind: column with a LAMMPS type.
         identity: column with the number of the atom.
+        tracked: atoms can be followed from line to line, or by their numbers.
     """
 
     count: int
@@ -47,6 +48,7 @@ class Columns:
     symbol: int | None = None
     kind: int | None = None
     identity: int | None = None
+    tracked: bool = True
 
 
 @dataclass

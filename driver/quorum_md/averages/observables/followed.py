@@ -25,8 +25,9 @@ def unwrapped(frames: Frames) -> Array:
     """
     if not frames.tracked:
         raise QuorumError(
-            "displacement: the dump has no column id, so atoms cannot be followed from frame to "
-            "frame; add id to its columns"
+            "displacement: the file does not tell which atom is which from frame to frame (a dump "
+            "of LAMMPS without the column id), or where they cross the cell (dump xyz); write it "
+            "with `dump … custom … id type xu yu zu`"
         )
     rigid = bool((frames.cells == frames.cells[:1]).all())
     if not frames.pbc.any() or (frames.continuous and rigid):

@@ -180,7 +180,7 @@ class FrameReader:
             np.array(self.pbc),
             self.elements,
             species,
-            tracked=same.identity is not None or same.kind is None,
+            tracked=same.tracked,
             continuous=same.unwrapped,
             bead=self.bead or 0,
         )

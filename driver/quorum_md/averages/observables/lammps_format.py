@@ -135,6 +135,7 @@ class LammpsFormat:
             symbol=place.get("element"),
             kind=place.get("type"),
             identity=place.get("id"),
+            tracked="id" in place,  # by default LAMMPS writes atoms in any order
         )
 
 

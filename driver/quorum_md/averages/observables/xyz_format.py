@@ -26,6 +26,8 @@ _PBC = re.compile(rb"""\bpbc\s*=\s*["'\[]?\s*([TF01])\w*[\s,]+([TF01])\w*[\s,]+(
 _POSITIONS = ("positions", "x_centroid")
 _PLAIN = Columns(4, (1, 2, 3), symbol=0)
 _IPI = Columns(4, (1, 2, 3), symbol=0, unwrapped=True)
+# `dump xyz`: wrapped, and without the cell that would tell where
+_LAMMPS = Columns(4, (1, 2, 3), symbol=0, tracked=False)
 
 
 @dataclass
@@ -133,6 +135,8 @@ class XyzFormat:
             wanted = b"pos" if quantity[1] == b"positions" else quantity[1]
             if wanted.decode() not in ("pos", *_POSITIONS):
                 self._quantity(title)
+        if comment.startswith(b"Atoms. Timestep:"):
+            return Header(2, n_atoms, None, cell, pbc, _LAMMPS)
         layout = (properties[1] if properties else b"", wanted)
         columns = self._layouts.get(layout)
         if columns is None:
