@@ -183,6 +183,37 @@ def test_restarts_and_beads(tmp_path):
     assert len(compute("msd:O,lags=2", first).values) == 5
 
 
+def test_runs_that_exchange_atoms_have_no_displacement(tmp_path):
+    """Positions of two atoms are exchanged once: without a sign where they are near each other."""
+    rng = np.random.default_rng(1)
+    path = tmp_path / "T300_simulation.pos_0.xyz"
+    for far in (2.0, 5.0):
+        here = np.array([[1.0, 2.0, 3.0], [1.0 + far, 2.0, 3.0], [9.0, 9.0, 9.0]])
+        swapped = here[[1, 0, 2]]
+        frames = [here + 0.01 * rng.normal(size=(3, 3)) for _ in range(30)]
+        frames += [swapped + 0.01 * rng.normal(size=(3, 3)) for _ in range(30)]
+        path.write_text(
+            "".join(ipi_frame(k, ["Nb", "Mo", "W"], x, (10, 10, 10)) for k, x in enumerate(frames))
+        )
+        told = [note for note in compute("msd:Nb", path).notes if "0.50 of the cell" in note]
+        assert len(told) == (far == 5.0)
+    motion = "<motion mode='atomswap'> <atomswap> <names> [Nb, Mo] </names> </atomswap> </motion>"
+    evidence = {
+        "input.xml": f"<simulation> <output prefix='simulation'/> {motion} </simulation>",
+        "T300_simulation.swaps": "# atom swaps counted from the start of the chain, in all …\n",
+    }
+    for name, text in evidence.items():
+        (tmp_path / name.replace("simulation.", "another.")).write_text(
+            text.replace("simulation'", "another'")
+        )
+        compute("msd:Nb", path)
+        (tmp_path / name).write_text(text)
+        with pytest.raises(QuorumError, match=f"{name} says that the run .* exchanges atoms"):
+            compute("msd:Nb", path)
+        compute("volume", path)
+        (tmp_path / name).unlink()
+
+
 def test_series_say_their_ranges():
     series = Series("a", np.array([3]), np.zeros(1), "1")
     with pytest.raises(QuorumError, match=r"\(steps 3\) and the member energies \(steps none\)"):

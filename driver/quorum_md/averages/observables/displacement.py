@@ -123,14 +123,16 @@ def msd(
     else:
         chosen = np.unique(np.asarray(lags, dtype=np.int64))
     _enough(frames, chosen)
-    values = _per_origin(Followed(whole_of(frames), element, masses), chosen)
+    followed = Followed(whole_of(frames), element, masses)
+    values = _per_origin(followed, chosen)
     if timestep_fs is None:
         axis = Axis("lag", "steps", tuple(float(lag * stride) for lag in chosen))
     else:
         unit = stride * timestep_fs / _PS_FS
         axis = Axis("lag", "ps", tuple(float(lag * unit) for lag in chosen))
     name = "msd" if element is None else f"msd:{element}"
-    return Series(name, frames.steps[: len(values)], values, "Å²", (axis,), (_DYNAMICS,))
+    notes = (_DYNAMICS, *followed.notes)
+    return Series(name, frames.steps[: len(values)], values, "Å²", (axis,), notes)
 
 
 def diffusion(
@@ -202,7 +204,7 @@ def diffusion(
         raise QuorumError(
             f"diffusion: {found}, expected a straight line; run longer, or state window_ps"
         )
-    notes = [found if straight else f"not diffusive: {found}", _DYNAMICS]
+    notes = [found if straight else f"not diffusive: {found}", _DYNAMICS, *followed.notes]
     name = "diffusion" if element is None else f"diffusion:{element}"
     return Series(name, frames.steps[: len(values)], values, "Å²/ps", (), tuple(notes))
 

@@ -5,16 +5,22 @@ the cell fluctuates: von Bülow, Bullerjahn & Hummer, J. Chem. Phys. 153, 021101
 doi:10.1063/5.0008316.
 """
 
+import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
 
 import numpy as np
 
 from ...errors import QuorumError
 from .elements import mass_Da
-from .frames import Array, Frames
+from .frames import Array, Frames, complete_cells
 from .whole import Whole, whole_of
 
 _LARGEST_JUMP = 1 / 3  # of the cell between frames: beyond, the way an atom took is not known
+_SWAPS = b"# atom swaps counted from the start of the chain"  # how the file of `quorum i-pi` begins
+_SWAPPING = re.compile(rb"<atomswap[\s>]")
+_OUTPUT = re.compile(rb"""<output[^>]*\bprefix\s*=\s*["']\s*([^"']*?)\s*["']""")
 
 
 def unwrapped(frames: Frames) -> Array:
@@ -53,6 +59,12 @@ def unwrapped(frames: Frames) -> Array:
     return followed
 
 
+def _largest_jump(positions: Array, frames: Frames) -> float:
+    """Along periodic directions, in cells."""
+    jumps = np.diff(positions, axis=0) @ np.linalg.inv(complete_cells(frames.cells))[1:]
+    return float(np.abs(jumps * frames.pbc).max(initial=0.0))
+
+
 def followed_atoms(
     frames: Frames | Whole, element: str | None = None, masses: Mapping[str, float] | None = None
 ) -> Array:
@@ -60,6 +72,42 @@ def followed_atoms(
     centre of mass of all atoms.
     """
     return np.concatenate(list(Followed(whole_of(frames), element, masses)), axis=1)
+
+
+def refuse_exchanges(trajectory: str) -> None:
+    """Refuse a trajectory of i-PI beside which a file says that the run exchanges atoms: i-PI lets
+    them keep their elements and exchanges their positions, by any distance.
+
+    Raises:
+        QuorumError: there is an input or RESTART with atomswap that writes such files, or a file of
+            swaps.
+    """
+    path = Path(trajectory)
+    for other in sorted(path.parent.iterdir()):
+        prefix = None
+        with suppress(OSError):  # what cannot be read says nothing
+            prefix = _exchanging_output(other)
+        # the prefix of a system comes before that of the output
+        if prefix is not None and (not prefix or f"_{prefix}." in f"_{path.name}"):
+            raise QuorumError(
+                f"displacement: {other} says that the run of {path.name} exchanges atoms "
+                "(atomswap), which is not motion, so no atom has a displacement; expected a run "
+                "without swaps"
+            )
+
+
+def _exchanging_output(file: Path) -> str | None:
+    """Prefix of the files of a run that exchanges atoms, None if `file` tells of no such run."""
+    if not file.is_file():
+        return None
+    if file.suffix == ".xml" or file.name.startswith("RESTART"):
+        text = file.read_bytes()
+        if not _SWAPPING.search(text):
+            return None
+        stated = _OUTPUT.search(text)
+        return "i-pi" if stated is None else stated[1].decode(errors="replace")
+    with file.open("rb") as stream:
+        return file.name.rpartition(".")[0] if stream.read(len(_SWAPS)) == _SWAPS else None
 
 
 class Followed:
@@ -85,10 +133,18 @@ class Followed:
         self.n_atoms = int(self._chosen.sum())
         weights = np.array([mass_Da(name, masses) for name in whole.elements])[whole.species]
         weights /= weights.sum()
-        self._centre = sum(
-            np.einsum("n,fnk->fk", weights[atoms], unwrapped(block))
-            for atoms, block in whole.blocks()
-        )
+        self._centre = np.zeros((len(whole), 3))
+        self.notes: tuple[str, ...] = ()  # what may be wrong with the ways of atoms
+        largest = 0.0
+        for atoms, block in whole.blocks():
+            positions = unwrapped(block)
+            self._centre += np.einsum("n,fnk->fk", weights[atoms], positions)
+            largest = max(largest, _largest_jump(positions, block))
+        if largest > _LARGEST_JUMP:
+            self.notes = (
+                f"an atom moves by {largest:.2f} of the cell from one frame to the next: if the "
+                "run exchanges atoms (atomswap of i-PI), that counts as motion here",
+            )
 
     def __iter__(self) -> Iterator[Array]:
         for atoms, block in self._whole.blocks():

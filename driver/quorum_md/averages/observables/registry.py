@@ -22,6 +22,7 @@ from ...errors import QuorumError
 from ..tables import PathLike, current_branch
 from . import cell as cells
 from .displacement import diffusion, msd
+from .followed import refuse_exchanges
 from .frames import Array, Frame, Frames
 from .rdf import coordination, rdf
 from .series import PerFrame, Series
@@ -165,6 +166,8 @@ def _evaluated(
         if not recipe.whole:
             simple[k] = recipe.build(first, **options)
     follow = len(simple) < len(wanted)
+    if follow:
+        refuse_exchanges(trajectory.path)
     steps = []
     parts: dict[int, list[Array]] = {k: [] for k in simple}
     for frames in trajectory.chunks():
