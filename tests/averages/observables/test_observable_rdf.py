@@ -1,5 +1,6 @@
 """Radial distribution functions: 1 for independent atoms, exact counts for crystals."""
 
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -82,6 +83,18 @@ def test_crystals_are_counted_exactly(structure, repeat, cubic):
     ):
         if radius < 1.08:
             assert np.interp(radius * a + width, r, within) == pytest.approx(total, rel=1e-9)
+
+
+@pytest.mark.parametrize("counts", [{"A": 2000, "B": 2000}, {"A": 3, "B": 4000}])
+def test_memory_of_a_pair_of_species(counts):
+    """By neighbours, not by pairs of atoms, of which 4000 have 8 million."""
+    frames = ideal_gas(np.random.default_rng(1), 1, counts, 40 * np.eye(3))
+    tracemalloc.start()
+    for pair in ("A-A", "A-B"):
+        coordination(frames, pair, cutoff_A=3.0).evaluate(frames)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 20e6
 
 
 def test_partials_and_coordination_of_rock_salt():

@@ -14,13 +14,17 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from ...errors import QuorumError
-from .frames import Array, Integers, cell_volumes, complete_cells, perpendicular_widths
+from .frames import Array, Codes, Integers, cell_volumes, complete_cells, perpendicular_widths
 
 _BLOCK = 1 << 16  # numbers per array while distances are computed: they stay in the cache
 _FRAMES_AT_ONCE = 256
 _MOST_IMAGES = 100_000
+_MOST_PAIRS = 4_000_000  # whose atoms are kept in memory
 # nanoseconds, measured: only their ratios matter
 _COST_PAIR, _COST_FRAME, _COST_IMAGE, _COST_HIT = 33.0, 5e5, 1200.0, 300.0
+
+
+Between = tuple[Codes, NDArray[np.bool_]]
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,7 @@ def pairs_within(
     pbc: NDArray[np.bool_],
     cutoff_A: float,
     *,
-    candidates: tuple[Integers, Integers] | None = None,
+    between: Between | None = None,
     want_vectors: bool = False,
     search: str = "auto",
 ) -> Iterator[Pairs]:
@@ -58,8 +62,8 @@ def pairs_within(
         cells: (F, 3, 3) Å, rows are vectors.
         pbc: (3,) periodic directions.
         cutoff_A: may exceed half the cell, and the cell.
-        candidates: atoms (p,) and (p,) of the pairs that matter, first ≤ second, no pair twice;
-            all pairs if left out. An atom meets its own images if it is paired with itself.
+        between: the species of the atoms (N,) and which pairs of species matter (S, S), symmetric;
+            all pairs if left out. An atom meets its own images if like atoms matter.
         search: "pairs", "tree" or the cheaper of the two ("auto").
 
     Raises:
@@ -76,11 +80,12 @@ def pairs_within(
         raise QuorumError("cell: its vectors lie in a plane, expected a volume")
     widths = perpendicular_widths(whole)
     if search == "auto":
-        search = _cheaper(positions.shape[1], widths, pbc, cutoff_A, candidates)
+        search = _cheaper(positions.shape[1], widths, pbc, cutoff_A, between)
     if search == "tree":
         for row in range(len(positions)):
-            yield _tree_pairs(row, positions[row], whole[row], pbc, cutoff_A, candidates)
+            yield _tree_pairs(row, positions[row], whole[row], pbc, cutoff_A, between)
         return
+    candidates = None if between is None else _candidates(*between)
     for start in range(0, len(positions), _FRAMES_AT_ONCE):
         rows = slice(start, start + _FRAMES_AT_ONCE)
         yield from _all_pairs(
@@ -147,9 +152,15 @@ def _cheaper(
     widths: Array,
     pbc: NDArray[np.bool_],
     cutoff_A: float,
-    candidates: tuple[Integers, Integers] | None,
+    between: Between | None,
 ) -> str:
-    n_pairs = n_atoms * (n_atoms + 1) / 2 if candidates is None else len(candidates[0])
+    n_pairs = n_atoms * (n_atoms + 1) / 2
+    if between is not None:
+        species, wanted = between
+        count = np.bincount(species, minlength=len(wanted))
+        n_pairs = float(count @ wanted @ count + np.diag(wanted) @ count) / 2
+    if n_pairs > _MOST_PAIRS:
+        return "tree"
     shifts = float(np.prod(2.0 * image_ranges(widths, pbc, cutoff_A, 0.5) + 1))
     ratio = cutoff_A / widths.mean(axis=0)
     images = n_atoms * float(np.prod(np.where(pbc, 1 + 2 * ratio, 1.0)))
@@ -157,6 +168,20 @@ def _cheaper(
     neighbours = min(n_atoms * 4.2 * float(np.prod(ratio)), float(images))
     tree = _COST_FRAME + _COST_IMAGE * images + _COST_HIT * n_atoms * neighbours
     return "pairs" if _COST_PAIR * n_pairs * shifts < tree else "tree"
+
+
+def _candidates(species: Codes, wanted: NDArray[np.bool_]) -> tuple[Integers, Integers]:
+    """Atoms (p,) and (p,) of the pairs that matter, first ≤ second, no pair twice."""
+    atoms = [np.flatnonzero(species == kind) for kind in range(len(wanted))]
+    parts = [np.zeros((2, 0), dtype=np.int64)]
+    for a, b in np.argwhere(np.triu(wanted)):
+        if a == b:
+            parts.append(atoms[a][np.array(np.triu_indices(len(atoms[a])))])
+        else:
+            pair = np.array(np.meshgrid(atoms[a], atoms[b], indexing="ij")).reshape(2, -1)
+            parts.append(np.sort(pair, axis=0))
+    first, second = np.concatenate(parts, axis=1)
+    return first, second
 
 
 def _all_pairs(
@@ -285,7 +310,7 @@ def _tree_pairs(
     cell: Array,
     pbc: NDArray[np.bool_],
     cutoff_A: float,
-    candidates: tuple[Integers, Integers] | None,
+    between: Between | None,
 ) -> Pairs:
     home, images, source, shifts = with_images(positions, cell, pbc, cutoff_A)
     found = cKDTree(home).sparse_distance_matrix(cKDTree(images), cutoff_A, output_type="ndarray")
@@ -294,10 +319,8 @@ def _tree_pairs(
     # one of each pair; of opposite images of one atom that with the positive first shift
     code = shifts[image] @ np.array([1 << 40, 1 << 20, 1])
     keep = ((i < j) | ((i == j) & (code > 0))) & (distance < cutoff_A)
-    if candidates is not None:
-        wanted = np.zeros((len(positions), len(positions)), dtype=bool)
-        wanted[candidates] = True
-        wanted |= wanted.T
-        keep &= wanted[i, j]
+    if between is not None:
+        species, wanted = between
+        keep &= wanted[species[i], species[j]]
     i, j, image, distance = i[keep], j[keep], image[keep], distance[keep]
     return Pairs(np.full(len(i), row), i.astype(np.int64), j, distance, images[image] - home[i])

@@ -43,7 +43,7 @@ def pair_counts(
         frames.cells,
         frames.pbc,
         float(edges_A[-1]) * stretch,
-        candidates=_candidates(frames, table) if fixed else None,
+        between=(species, table >= 0) if fixed else None,
     ):
         distance = pairs.distance if scale is None else pairs.distance / scale[pairs.frame]
         if fixed:
@@ -99,17 +99,6 @@ def _channel_table(
             table[a, b] = table[b, a] = index
         factors[index] = 2 if a == b else 1
     return table, factors
-
-
-def _candidates(frames: Frames, table: Integers) -> tuple[Integers, Integers] | None:
-    """Pairs of atoms that belong to a channel; None if all do."""
-    species = frames.species[0]
-    present = np.unique(species)
-    if (table[np.ix_(present, present)] >= 0).all():
-        return None
-    first, second = np.triu_indices(frames.n_atoms)
-    wanted = table[species[first], species[second]] >= 0
-    return first[wanted], second[wanted]
 
 
 def _interval(distance: Array, edges: Array) -> Integers:
