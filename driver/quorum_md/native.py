@@ -8,14 +8,22 @@ for its plugin at every start.
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import importlib.metadata
 import os
+import platform
+import shlex
 import shutil
 import subprocess
+import sysconfig
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import ctypes
 
 from .errors import QuorumError
 
@@ -34,7 +42,18 @@ def source_folder() -> Path:
 
 def cache_folder() -> Path:
     """Where libraries are kept; it need not exist."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")) / "quorum-md"
+    given = os.environ.get("XDG_CACHE_HOME")
+    if given:
+        return Path(given) / "quorum-md"
+    try:
+        return Path.home() / ".cache" / "quorum-md"
+    except RuntimeError:  # neither HOME nor an entry of the user, as in some containers
+        return Path(tempfile.gettempdir()) / f"quorum-md-{os.getuid()}"
+
+
+def machine() -> str:
+    """What a library is tied to that is compiled here, for keys."""
+    return " ".join([sysconfig.get_platform(), *platform.libc_ver()])
 
 
 def installed_version(distribution: str) -> str | None:
@@ -45,9 +64,22 @@ def installed_version(distribution: str) -> str | None:
         return None
 
 
-def find_compiler() -> str | None:
-    """``$CXX`` or g++, None if there is none."""
-    return shutil.which(os.environ.get("CXX") or "g++")
+def find_compiler() -> list[str] | None:
+    """``$CXX``, which may have arguments (ccache g++), or g++; None if there is none."""
+    program, *arguments = shlex.split(os.environ.get("CXX", "")) or ["g++"]
+    found = shutil.which(program)
+    return None if found is None else [found, *arguments]
+
+
+def need_compiler(what: str) -> list[str]:
+    """`find_compiler`; raises QuorumError without one."""
+    compiler = find_compiler()
+    if compiler is None:
+        raise QuorumError(
+            f"{what}: no C++ compiler ({os.environ.get('CXX') or 'g++'}); install one "
+            "(apt install g++, module load gcc) or set CXX"
+        )
+    return compiler
 
 
 def compile_once(
@@ -91,6 +123,59 @@ def compile_once(
         shutil.rmtree(scratch, ignore_errors=True)
 
 
+def open_library(
+    what: str, name: str, sources: Sequence[str], made_of: Sequence[str], options: Sequence[str]
+) -> ctypes.CDLL:
+    """A library of C functions, compiled if it is not there, or cannot be loaded as it is.
+
+    Args:
+        what: for messages.
+        name: of the library, for files.
+        sources: that are compiled.
+        made_of: patterns of the files that it is made of, for its key.
+        options: of the compiler, beyond what any library needs.
+
+    Raises:
+        QuorumError: there is no compiler, or `compile_once` fails.
+        OSError: it cannot be loaded although it was compiled just now.
+    """
+    import ctypes
+
+    folder = library_folder(name, made_of)
+    path = folder / f"libquorum_{name}.so"
+
+    def commands(target: Path) -> list[list[str]]:
+        compiler = need_compiler(what)
+        common = ["-std=c++17", "-fPIC", "-shared", *options, *sources, *_static_runtime(compiler)]
+        return [[*compiler, *common, "-o", str(target / path.name)]]
+
+    compile_once(what, folder, path.is_file, commands)
+    try:
+        return ctypes.CDLL(str(path))
+    except OSError:  # compiled with what is not here now, or damaged
+        compile_once(what, folder, path.is_file, commands, force=True)
+        return ctypes.CDLL(str(path))
+
+
+def library_folder(name: str, made_of: Sequence[str]) -> Path:
+    """Where `open_library` keeps a library."""
+    digest = hashlib.sha256(machine().encode())
+    for source in sorted(path for one in made_of for path in source_folder().glob(one)):
+        digest.update(source.name.encode() + b"\0" + source.read_bytes())
+    return cache_folder() / f"{name}-{digest.hexdigest()[:24]}"
+
+
+def _static_runtime(compiler: list[str]) -> list[str]:
+    """Options that put the runtime of C++ into a library, which then loads where the module of the
+    compiler is not; none where that runtime is not installed."""
+    asked = [*compiler, "-print-file-name=libstdc++.a"]
+    found = subprocess.run(asked, capture_output=True, text=True).stdout.strip()
+    if not Path(found).is_absolute():
+        return []
+    # its names are not to meet those of other libraries in the process
+    return ["-static-libstdc++", "-static-libgcc", "-Wl,--exclude-libs,ALL"]
+
+
 @contextmanager
 def _alone(path: Path) -> Iterator[None]:
     """Holds the lock of a file, if the file system has locks."""
@@ -113,7 +198,7 @@ def _run(what: str, command: list[str], log_folder: Path) -> None:
 
 def _keep(scratch: Path, target: Path, is_built: Callable[[], bool], force: bool) -> None:
     scratch.chmod(0o755)
-    if force and target.exists():
+    if target.exists() and (force or not is_built()):
         shutil.rmtree(target)
     try:
         scratch.replace(target)

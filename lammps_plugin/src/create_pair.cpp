@@ -18,7 +18,7 @@ extern "C" void *quorum_create_pair(void *lammps, const char *folder)
   if (!symbol) {
     const char *why = dlerror();
     lmp->error->all(FLERR, "pair_style quorum: its torch part cannot be opened ({}); run `quorum "
-                    "lammps build`", why ? why : "unknown reason");
+                    "lammps build --force`", why ? why : "unknown reason");
   }
   // LAMMPS takes what it gets for a Pair
   return static_cast<LAMMPS_NS::Pair *>(new LAMMPS_NS::PairQuorum(

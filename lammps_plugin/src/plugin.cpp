@@ -79,7 +79,7 @@ static void *find(const char *name, const std::string &style, void *lmp)
   if (!symbol) {
     const char *why = dlerror();
     const auto text = style + ": its pair part cannot be opened (" +
-        (why ? why : "unknown reason") + "); run `quorum lammps build`";
+        (why ? why : "unknown reason") + "); run `quorum lammps build --force`";
     lammps_error(lmp, ERROR_ON_ALL_RANKS, text.c_str());
   }
   return symbol;

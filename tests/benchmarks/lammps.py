@@ -40,6 +40,7 @@ import lammps
 from quorum_md.engines import lammps_plugin
 from quorum_md.models import load_potential
 from quorum_md.models.ase_calculator import QuorumCalculator
+from quorum_md.native import need_compiler
 
 ROUNDS = 7
 ATOMS_A = 3.24
@@ -137,10 +138,9 @@ def model_alone(model: Path, kernel: str, folder: Path) -> Callable[[], float]:
     if not program.exists():
         include = f"-I{lammps_plugin.source_folder()}"
         source = str(HERE / "evaluator_time.cpp")
-        compiler = lammps_plugin.find_compiler() or "g++"
-        subprocess.run(
-            [compiler, "-std=c++17", "-O2", include, source, "-ldl", "-o", str(program)], check=True
-        )
+        compiler = need_compiler("benchmark")
+        options = ["-std=c++17", "-O2", include, source, "-ldl", "-o", str(program)]
+        subprocess.run([*compiler, *options], check=True)
     library = lammps_plugin.build() / lammps_plugin.TORCH_PART
     command = [str(program), str(library), str(model), kernel, "10", "5", str(ATOMS_A), *NUMBERS]
 

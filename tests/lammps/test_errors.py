@@ -97,7 +97,7 @@ def test_missing_part_is_named(model_files, missing, tmp_path):
     run = run_lammps(fill(tmp_path, model_files), tmp_path, 2, check=False, plugins=plugins)
     assert run.code != 0 and len(run.errors) == 1, run.output
     assert f"{missing} part cannot be opened" in run.errors[0]
-    assert "quorum lammps build" in run.errors[0]
+    assert "quorum lammps build --force" in run.errors[0]
 
 
 def test_what_lammps_loads_by_itself_needs_no_class_of_lammps():

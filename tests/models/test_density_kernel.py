@@ -12,7 +12,7 @@ from ase.build import bulk
 
 from density_models import random_potential, write_model
 from quorum_md import native
-from quorum_md.errors import QuorumError
+from quorum_md.errors import QuorumError, QuorumWarning
 from quorum_md.models import density_kernel, load_potential
 from quorum_md.models.frozen import Question, freeze
 from quorum_md.models.frozen_metatomic import FrozenMetatomic
@@ -198,11 +198,16 @@ def test_no_kernel_for_other_formulas(tmp_path, kernel_files, lj_file, monkeypat
     )
     assert load_potential(lj_file).kernel is None
 
+    with monkeypatch.context() as m:
+        m.setenv("QUORUM_KERNEL", "fastest")
+        with pytest.warns(QuorumWarning, match="QUORUM_KERNEL: got fastest.* runs in torch"):
+            assert load_potential(path).kernel is None
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr(density_kernel, "find_compiler", lambda: None)
+    monkeypatch.setenv("CXX", "no-such-compiler -O3")
     density_kernel._library.cache_clear()
     try:
-        assert load_potential(path).kernel is None
+        with pytest.warns(QuorumWarning, match=r"no C\+\+ compiler \(no-such.* runs in torch"):
+            assert load_potential(path).kernel is None
     finally:
         density_kernel._library.cache_clear()
     assert not list((tmp_path / "quorum-md").glob("kernel-building*"))

@@ -28,6 +28,7 @@ def run(args: argparse.Namespace) -> int:
     """Status ends with 1 if the style cannot be used as things are."""
     from ..engines import lammps_plugin as plugin
     from ..errors import QuorumError
+    from ..native import find_compiler
 
     if args.action == "path":
         if not plugin.is_built():
@@ -43,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
     for name in (*plugin.NEEDED, "mpich"):
         version = plugin.installed_version(name)
         print(f"{name:18}{version or 'not installed'}")
-    print(f"{'C++ compiler':18}{plugin.find_compiler() or 'not found'}")
+    print(f"{'C++ compiler':18}{' '.join(find_compiler() or ['not found'])}")
     print(f"{'mpi.h':18}{plugin.find_mpi_header() or 'not found'}")
     if plugin.is_built():
         print(f"{'plugin':18}{plugin.build_folder()}")

@@ -25,8 +25,9 @@ from ..errors import QuorumError
 from ..native import (
     cache_folder,
     compile_once,
-    find_compiler,
     installed_version,
+    machine,
+    need_compiler,
     source_folder,
 )
 
@@ -92,7 +93,7 @@ def build_folder() -> Path:
     for name in NEEDED:
         digest.update(f"{name} {installed_version(name)}\n".encode())
     # run paths into the environment are part of the libraries
-    digest.update(f"{sysconfig.get_platform()} {sys.implementation.cache_tag}\n".encode())
+    digest.update(f"{machine()} {sys.implementation.cache_tag}\n".encode())
     digest.update(f"{sysconfig.get_path('purelib')} {DATA}".encode())
     return cache_folder() / f"lammps-{digest.hexdigest()[:24]}"
 
@@ -124,7 +125,7 @@ def loads_by_itself() -> bool:
 class Toolchain:
     """What a build needs: the compiler, LAMMPS's date, and folders of headers and libraries."""
 
-    compiler: str
+    compiler: tuple[str, ...]
     lammps_date: str
     lammps_includes: tuple[Path, ...]
     torch_includes: tuple[Path, ...]
@@ -150,12 +151,7 @@ def toolchain() -> Toolchain:
     for name, cure in NEEDED.items():
         if installed_version(name) is None:
             raise QuorumError(f"LAMMPS plugin: {name} is not installed; run `{cure}`")
-    compiler = find_compiler()
-    if compiler is None:
-        raise QuorumError(
-            "LAMMPS plugin: no C++ compiler (g++); install one (apt install g++, module load gcc) "
-            "or set CXX"
-        )
+    compiler = need_compiler("LAMMPS plugin")
     mpi = find_mpi_header()
     if mpi is None:
         raise QuorumError(
@@ -182,7 +178,7 @@ def toolchain() -> Toolchain:
             f"`{NEEDED['lammps']}`, or build the plugin with CMake for a LAMMPS of your own"
         )
     return Toolchain(
-        compiler=compiler,
+        compiler=tuple(compiler),
         lammps_date=lammps_date(str(installed_version("lammps"))),
         lammps_includes=(headers, mpi),
         torch_includes=(
@@ -196,7 +192,7 @@ def toolchain() -> Toolchain:
 
 def commands(tools: Toolchain, folder: Path) -> list[list[str]]:
     """Compiler calls, to be run in the folder of the sources, that put the libraries in folder."""
-    common = [tools.compiler, "-std=c++17", "-O2", "-fPIC", "-shared"]
+    common = [*tools.compiler, "-std=c++17", "-O2", "-fPIC", "-shared"]
     # neither liblammps nor libmpi is linked: the process that loads the plugin has them
     plugin = [
         *common,

@@ -9,13 +9,10 @@ CPU, or another potential in the file, there is no kernel, and the file runs in 
 from __future__ import annotations
 
 import ctypes
-import hashlib
 import re
-import sysconfig
 import threading
 from collections.abc import Sequence
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,7 +21,7 @@ import torch
 from ase.data import atomic_numbers
 
 from ..errors import QuorumError, warn
-from ..native import cache_folder, compile_once, find_compiler, source_folder
+from ..native import open_library
 from .frozen import Array, Index, Question
 from .potential import Evaluation
 from .systems import Neighbours
@@ -35,7 +32,6 @@ if TYPE_CHECKING:
     from .metatomic_model import MetatomicPotential
 
 SOURCES = ("density_api.cpp", "density_kernel.cpp", "density_code.cpp")
-LIBRARY = "libquorum_kernel.so"
 # torch puts words of its own into the names of classes that it knows already
 _NETWORK = re.compile(r"__torch__\.quorum_md\.models\.density\.(\w+\.)?DensityPotential")
 _COMMITTEE = re.compile(r"__torch__\.quorum_md\.models\.committee\.(\w+\.)?Committee")
@@ -284,6 +280,7 @@ def open_kernel(potential: MetatomicPotential) -> DensityKernel | None:
     problem = ctypes.create_string_buffer(300)
     handle = library.quorum_density_open(ctypes.byref(from_file), problem, len(problem))
     if not handle:
+        _warn_of_torch(f"kernel of the built-in potential: {problem.value.decode()}")
         return None
     kernel = DensityKernel(library, handle, potential.n_members)
     return kernel if _agrees(kernel, potential) else None
@@ -313,34 +310,21 @@ def _agrees(kernel: DensityKernel, potential: MetatomicPotential) -> bool:
 
 @cache
 def _library() -> ctypes.CDLL | None:
-    """The compiled kernel; None without a compiler, or, with a warning, if that fails."""
-    digest = hashlib.sha256(sysconfig.get_platform().encode())
-    compiler = find_compiler()
+    """The compiled kernel; None, with a warning, if it cannot be had."""
     try:
-        for path in sorted(source_folder().glob("density*")):
-            digest.update(path.name.encode() + b"\0" + path.read_bytes())
-        digest.update((source_folder() / "evaluator.h").read_bytes())
-        target = cache_folder() / f"kernel-{digest.hexdigest()[:24]}"
-        compile_once(
-            "kernel of the built-in potential",
-            target,
-            (target / LIBRARY).is_file,
-            lambda folder: [_command(compiler, folder)],
-        )
-        library = ctypes.CDLL(str(target / LIBRARY))
+        library = open_library(
+            "kernel of the built-in potential", "kernel", SOURCES, ("density*", "evaluator.h"),
+            ["-O2", "-pthread"],
+        )  # fmt: skip
     except (QuorumError, OSError) as error:
-        if compiler is not None:
-            warn(f"{error}; the model runs in torch, which takes several times as long")
+        _warn_of_torch(str(error))
         return None
     library.quorum_density_open.restype = ctypes.c_void_p
     return library
 
 
-def _command(compiler: str | None, folder: Path) -> list[str]:
-    if compiler is None:
-        raise QuorumError("no C++ compiler")
-    common = ["-std=c++17", "-O2", "-fPIC", "-shared", "-pthread"]
-    return [compiler, *common, *SOURCES, "-o", str(folder / LIBRARY)]
+def _warn_of_torch(why: str) -> None:
+    warn(f"{why}; the model runs in torch, which takes several times as long")
 
 
 _Parameters = tuple[dict[str, int], list[Array], npt.NDArray[np.int64], float]

@@ -31,6 +31,7 @@ from ase import Atoms
 from metatensor.torch import Labels
 
 from ..errors import QuorumError
+from ..native import cache_folder
 
 if TYPE_CHECKING:
     from .metatomic_model import MetatomicPotential
@@ -76,9 +77,8 @@ def probe(model: MetatomicPotential) -> Facts:
 
 
 def _cache_file(path: Path) -> Path:
-    home = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    return Path(home) / "quorum-md" / f"model-{digest[:40]}.json"
+    return cache_folder() / f"model-{digest[:40]}.json"
 
 
 def rod(species: tuple[str, ...], length_A: float, seed: int = 0) -> Atoms:

@@ -7,8 +7,6 @@ compared with numpy once in every process; where it cannot be compiled or differ
 from __future__ import annotations
 
 import ctypes
-import hashlib
-import sysconfig
 from functools import cache
 from typing import Any
 
@@ -16,11 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import QuorumError, warn
-from ..native import cache_folder, compile_once, find_compiler, source_folder
+from ..native import cache_folder, open_library
 from .pair_functions import Array, Ends, Index, NumpyFunctions, PairFunctions, References
 
 SOURCE = "order_pairs.cpp"
-LIBRARY = "libquorum_order.so"
 _AGREEMENT = 1e-12  # of numbers of the order of 1
 
 
@@ -181,23 +178,7 @@ def _arrays(result: Any) -> tuple[npt.NDArray[Any], ...]:
 
 def _library() -> ctypes.CDLL | None:
     """The library; None without a compiler, or where nothing can be written."""
-    digest = hashlib.sha256(sysconfig.get_platform().encode())
-    compiler = find_compiler()
     try:
-        digest.update((source_folder() / SOURCE).read_bytes())
-        target = cache_folder() / f"order-{digest.hexdigest()[:24]}"
-        compile_once(
-            "order parameters",
-            target,
-            (target / LIBRARY).is_file,
-            lambda folder: [_command(compiler, str(folder / LIBRARY))],
-        )
-        return ctypes.CDLL(str(target / LIBRARY))
+        return open_library("order parameters", "order", [SOURCE], ["order_pairs*"], ["-O3"])
     except (QuorumError, OSError):
         return None
-
-
-def _command(compiler: str | None, target: str) -> list[str]:
-    if compiler is None:
-        raise QuorumError("no C++ compiler")
-    return [compiler, "-std=c++17", "-O3", "-fPIC", "-shared", SOURCE, "-o", target]
