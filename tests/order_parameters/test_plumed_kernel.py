@@ -91,6 +91,28 @@ def test_what_only_the_kernel_has(tmp_path):
         open_variables(path).evaluate(atoms)
 
 
+def test_masses_and_charges_are_those_of_the_structure(tmp_path):
+    """And charges that are not there are not zero."""
+    path = tmp_path / "plumed.dat"
+    path.write_text(
+        "UNITS LENGTH=A ENERGY=eV\nd: DIPOLE GROUP=1-6\ng: GYRATION ATOMS=1-6 MASS_WEIGHTED\n"
+        "PRINT ARG=d,g FILE=COLVAR\n"
+    )
+    atoms = structure("gaas")[:6]
+    atoms.pbc = False
+    with pytest.raises(QuorumError, match="not passed to plumed; give the structures"):
+        open_variables(path).evaluate(atoms)
+    atoms.set_initial_charges(np.linspace(-1, 1.5, 6))
+    answer = open_variables(path).evaluate(atoms)
+    masses, charges = atoms.get_masses(), atoms.get_initial_charges()
+    from_centre = atoms.positions - atoms.get_center_of_mass()
+    radius = np.sqrt((masses * (from_centre**2).sum(axis=1)).sum() / masses.sum())
+    assert answer.values["g"] == pytest.approx(radius, rel=1e-10)
+    # of a group with a charge: by the mean charge taken off
+    dipole = np.linalg.norm((charges - charges.mean()) @ atoms.positions)
+    assert answer.values["d"] == pytest.approx(dipole, rel=1e-10)
+
+
 def test_cutoff_beyond_half_the_cell_is_refused(tmp_path):
     path = tmp_path / "plumed.dat"
     path.write_text("UNITS NATURAL\ncv: Q6 SPECIES=1-108 SWITCH={CUBIC D_0=1 D_MAX=2.5} MEAN")

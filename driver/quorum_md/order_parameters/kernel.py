@@ -101,8 +101,11 @@ class KernelVariables:
         cell = np.array(atoms.cell.array) if atoms.pbc.all() else np.zeros((3, 3))
         bias = np.zeros(1)
         self._run("setStep", self._step)
-        self._run("setMasses", np.ones(len(atoms)))
-        self._run("setCharges", np.zeros(len(atoms)))
+        masses = atoms.get_masses()
+        self._run("setMasses", masses)
+        if atoms.has("initial_charges"):
+            charges = atoms.get_initial_charges()
+            self._run("setCharges", charges)
         self._run("setPositions", positions)
         self._run("setForces", forces)
         self._run("setBox", cell)
@@ -170,7 +173,12 @@ class KernelVariables:
         # the wrapper maps exceptions of C++ on many classes
         except Exception as error:
             place = f"{where.file}, line {where.line}: [{where.action}]" if where else self._file
-            reason = " ".join(str(error).split())[-300:]
+            inner: BaseException = error  # what went wrong, within where it was called
+            while inner.__cause__ is not None:
+                inner = inner.__cause__
+            reason = " ".join(str(inner).split())[-300:]
+            if "charges were not passed" in reason:
+                reason += "; give the structures initial_charges"
             raise QuorumError(f"{place}: PLUMED refuses {command}: {reason}") from error
 
     def _values(self) -> dict[str, float]:
