@@ -112,5 +112,6 @@ def crystal(cells, species, seed=3, rattle=0.1, lattice_A=3.24):
 
 
 def near_lists(atoms, distance_A):
-    first, second = neighbor_list("ij", atoms, distance_A)
-    return [sorted(second[(first == i) & (second != i)].tolist()) for i in range(len(atoms))]
+    """Atoms up to just this far away, each once."""
+    first, second = neighbor_list("ij", atoms, distance_A * (1 + 1e-9))
+    return [sorted(set(second[first == i].tolist()) - {i}) for i in range(len(atoms))]

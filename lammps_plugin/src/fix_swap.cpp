@@ -116,7 +116,8 @@ void FixSwap::find_neighbours(const quorum::System &system)
 {
   std::vector<int> site_of_atom(type_.size(), -1);
   for (size_t s = 0; s < sites_.atom.size(); s++) site_of_atom[size_t(sites_.atom[s])] = int(s);
-  const quorum::Cells cells(system.positions_A, system.box, neighbour_cutoff_A_);
+  // of a shell of neighbours at just this distance all are meant, as in quorum_md.sampling
+  const quorum::Cells cells(system.positions_A, system.box, neighbour_cutoff_A_ * (1.0 + 1e-9));
   std::vector<quorum::Near> near;
   sites_.neighbours.resize(sites_.atom.size());
   for (size_t s = 0; s < sites_.atom.size(); s++) {
@@ -128,6 +129,7 @@ void FixSwap::find_neighbours(const quorum::System &system)
       if (site >= 0 && site != int(s)) list.push_back(site);
     }
     std::sort(list.begin(), list.end());
+    list.erase(std::unique(list.begin(), list.end()), list.end());
   }
 }
 

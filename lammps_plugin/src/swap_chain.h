@@ -33,7 +33,7 @@ int pair_index(int one, int other, int n_species);
 struct Sites {
   std::vector<int> atom;       // of the system
   std::vector<int> species;
-  std::vector<std::vector<int>> neighbours;    // sites near a site, image by image; for NEIGHBOURS
+  std::vector<std::vector<int>> neighbours;    // sites near a site, each once; for NEIGHBOURS
 };
 
 struct PairCount {

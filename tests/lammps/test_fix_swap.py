@@ -5,7 +5,7 @@ import pytest
 
 from lammps_tools import read_dump, run_lammps, write_data
 from quorum_md.models import load_potential
-from quorum_md.sampling import SwapMonteCarlo
+from quorum_md.sampling import NeighborSwap, SwapMonteCarlo
 from quorum_md.units import BOLTZMANN_EV_K, KCAL_MOL_EV
 from swap_chain import BOLTZMANN, Chain, crystal, near_lists
 
@@ -99,6 +99,7 @@ TILTED = crystal((2, 2, 2), ALLOY)
 TILTED.set_cell(
     np.asarray(TILTED.cell) + [[0, 0, 0], [1.3, 0, 0], [-0.8, 0.9, 0]], scale_atoms=True
 )
+PERFECT = crystal((2, 2, 3), ALLOY, rattle=0.0)  # second neighbours at 3.24 Å, images among them
 HALF = [i for i, x in enumerate(WIDE.positions[:, 0] % WIDE.cell[0, 0]) if x < 6.6]
 WIDE_ENOUGH = crystal((9, 9, 8), ["Ar", "Kr"], lattice_A=3.4)  # twice a region of 13.6 Å
 CASES = {
@@ -114,6 +115,10 @@ CASES = {
     "neighbours": (
         *("nbmotaw", WIDE, 3000, "neighbors 2.9", ""),
         {"neighbours": near_lists(WIDE, 2.9)},
+    ),
+    "neighbours that are images": (
+        *("nbmotaw", PERFECT, 3000, "neighbors 3.24", ""),
+        {"neighbours": near_lists(PERFECT, 3.24)},
     ),
     "region and types": (
         *(
@@ -183,18 +188,20 @@ def test_log_says_what_is_evaluated(all_cases):
     assert len(around) == 2 and "hops.pt needs more" in around[0] and "places.pt" in around[1]
 
 
-def test_block_is_a_run_of_the_python_chain(all_cases):
+@pytest.mark.parametrize("name, move", [("tilted", None), ("neighbours that are images", 3.24)])
+def test_block_is_a_run_of_the_python_chain(all_cases, name, move):
     """The same code cannot be behind both."""
-    model, atoms, temperature, *_ = CASES["tilted"]
+    model, atoms, temperature, *_ = CASES[name]
     mc = SwapMonteCarlo(
         atoms,
         load_potential(model, dtype="float64"),
         temperature_K=temperature * BOLTZMANN / BOLTZMANN_EV_K,
-        seed=list(CASES).index("tilted") + 1,
+        seed=list(CASES).index(name) + 1,
         species=ALLOY,
+        move=None if move is None else NeighborSwap(move),
     )
     mc.run(60)
     mc.set_atoms(mc.atoms)  # a new block
     mc.run(60)
-    types = read_dump(all_cases.folder / f"{list(CASES).index('tilted')}end.dump", 1)[:, 0]
+    types = read_dump(all_cases.folder / f"{list(CASES).index(name)}end.dump", 1)[:, 0]
     assert [ALLOY[int(t) - 1] for t in types] == list(mc.atoms.symbols)
