@@ -277,6 +277,32 @@ class EinsteinCrystal(torch.nn.Module):
         )
 
 
+class SiteEnergy(torch.nn.Module):
+    """V_k = scale_k · Σ_i Z_i / 100, without neighbours: nothing but the composition counts."""
+
+    def __init__(self, scales: list[float]):
+        super().__init__()
+        self.register_buffer("scales", torch.tensor(scales, dtype=torch.float64))
+
+    def forward(
+        self,
+        systems: List[System],
+        outputs: Dict[str, ModelOutput],
+        selected_atoms: Optional[Labels],
+    ) -> Dict[str, TensorMap]:
+        energies: List[torch.Tensor] = []
+        labels: List[torch.Tensor] = []
+        for s, system in enumerate(systems):
+            energies.append(
+                system.types.to(self.scales.dtype)[:, None] / 100 * self.scales[None, :]
+            )
+            atom = torch.arange(len(system), dtype=torch.int32, device=system.types.device)
+            labels.append(torch.stack([torch.full_like(atom, s), atom], dim=1))
+        return _blocks(
+            torch.cat(energies), torch.cat(labels), len(systems), outputs, selected_atoms
+        )
+
+
 def export(
     module: torch.nn.Module,
     path: Path,

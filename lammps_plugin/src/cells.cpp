@@ -36,7 +36,7 @@ Cells::Cells(const std::vector<double> &positions_A, const Box &box, double cuto
     }
     const double height_A =
         length[d] / std::hypot(inv[d], inv[3 + d], inv[6 + d]);    // between planes of the box
-    n_[d] = std::clamp(int(std::min(height_A / cutoff_A, 1e6)), 1, most);
+    n_[d] = cutoff_A > 0.0 ? std::clamp(int(std::min(height_A / cutoff_A, 1e6)), 1, most) : 1;
     const bool single = n_[d] == 1 && !box.periodic[d];
     reach_[d] = single ? 0 : int(std::ceil(cutoff_A / (height_A / n_[d])));
   }
@@ -59,6 +59,7 @@ Cells::Cells(const std::vector<double> &positions_A, const Box &box, double cuto
 
 void Cells::find(int atom, std::vector<Near> &result) const
 {
+  if (cutoff_A_ == 0.0) return;
   const double *here = &positions_A_[3 * size_t(atom)], *h = box_.vectors_A.data();
   const int cell = cell_[size_t(atom)];
   const std::array<int, 3> home = {cell / (n_[1] * n_[2]), cell / n_[2] % n_[1], cell % n_[2]};

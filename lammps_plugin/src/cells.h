@@ -17,6 +17,7 @@ struct Near {
 };
 
 // Cells may be smaller than the cutoff: an atom then meets its own images, and others several times.
+// Out to a cutoff of 0 there are no neighbours.
 class Cells {
  public:
   Cells() = default;

@@ -46,7 +46,7 @@ void SiteEnergies::set(const System &system)
   now_.assign(n, {});
   near_.assign(n, {});
   centers_.assign(n, {});
-  if (facts_.cutoff_A > 0.0) cells_ = Cells(system.positions_A, system.box, facts_.cutoff_A);
+  cells_ = Cells(system.positions_A, system.box, facts_.cutoff_A);
   whole_ = Cluster();
   part_ = Part::WHOLE;
   if (facts_.environments_suffice && facts_.range_A <= facts_.cutoff_A + 1e-6) {

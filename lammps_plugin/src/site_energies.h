@@ -116,8 +116,8 @@ class SiteEnergies {
   std::vector<double> rows_eV_;              // of what is known
   std::vector<int64_t> touched_;             // when what is known of a site ceased to be true
   int64_t time_ = 1;
-  std::vector<int> mark_;
-  int n_marks_ = 0;
+  std::vector<int64_t> mark_;
+  int64_t n_marks_ = 0;
 
   std::vector<Now> now_;                     // energies of centers in the present state
   std::vector<double> now_eV_;

@@ -3,7 +3,7 @@
 import pytest
 
 from quorum_md.cli import main
-from toy_models import LennardJones, LocalAlloy, TwoHops, export
+from toy_models import LennardJones, LocalAlloy, SiteEnergy, TwoHops, export
 
 
 @pytest.fixture(scope="session")
@@ -41,6 +41,7 @@ def swap_models(tmp_path_factory):
         "base": export(other, folder / "base.pt", types, 3.4, ensemble=False),
         "two hops": export(TwoHops(3.4, scales, False), folder / "hops.pt", types, 3.4),
         "through positions": export(TwoHops(3.4, scales, True), folder / "places.pt", types, 3.4),
+        "no neighbours": export(SiteEnergy(scales), folder / "sites.pt", types, 0.0),
         "nbmotaw": "nbmotaw",
     }
     weighted = files["weighted baseline"] = folder / "weighted.pt"

@@ -120,6 +120,10 @@ CASES = {
         *("nbmotaw", PERFECT, 3000, "neighbors 3.24", ""),
         {"neighbours": near_lists(PERFECT, 3.24)},
     ),
+    "no neighbours at all": (
+        *("no neighbours", RINGS, 1500, "sgc 0.1 0.2", ""),
+        {"mu_eV": [0.1, 0.2]},
+    ),
     "region and types": (
         *(
             "nbmotaw",
