@@ -9,6 +9,7 @@
 #include "force.h"
 #include "input.h"
 #include "modify.h"
+#include "pair_quorum.h"
 #include "region.h"
 #include "together.h"
 #include "update.h"
@@ -78,7 +79,8 @@ quorum::System FixSwap::gather()
   quorum::System system;
   const auto &d = *domain;
   system.box.vectors_A = {d.xprd, 0, 0, d.xy, d.yprd, 0, d.xz, d.yz, d.zprd};
-  system.box.periodic = {d.xperiodic == 1, d.yperiodic == 1, d.zperiodic == 1};
+  // in two dimensions LAMMPS has z periodic but knows no images along it
+  system.box.periodic = {d.xperiodic == 1, d.yperiodic == 1, d.zperiodic == 1 && d.dimension == 3};
   tags_.resize(n);
   type_.resize(n);
   eligible_.resize(n);
@@ -98,7 +100,7 @@ quorum::System FixSwap::gather()
   return system;
 }
 
-void FixSwap::choose_sites(const quorum::System &system)
+void FixSwap::choose_sites()
 {
   std::vector<int> species_of_type(size_t(atom->ntypes) + 1, -1);
   for (size_t s = 0; s < types_.size(); s++) species_of_type[size_t(types_[s])] = int(s);
@@ -109,7 +111,6 @@ void FixSwap::choose_sites(const quorum::System &system)
     sites_.atom.push_back(int(k));
     sites_.species.push_back(species);
   }
-  if (neighbour_cutoff_A_ > 0.0) find_neighbours(system);
 }
 
 void FixSwap::find_neighbours(const quorum::System &system)
@@ -147,13 +148,39 @@ void FixSwap::give_types_back()
   }
 }
 
+void FixSwap::setup(int)
+{
+  const auto system = gather();
+  choose_sites();    // they are counted in the output before the first trials
+  if (!compared_) compare_with_pair(system);
+}
+
+// Trials see the system as the pair style does: all of its atoms and images, and no others.
+void FixSwap::compare_with_pair(const quorum::System &system)
+{
+  compared_ = true;
+  auto pair = dynamic_cast<PairQuorum &>(*force->pair).totals_eV();
+  MPI_Allreduce(MPI_IN_PLACE, pair.data(), int(pair.size()), MPI_DOUBLE, MPI_SUM, world);
+  energies_->set(system);
+  const auto &mine = energies_->totals_eV();
+  for (size_t c = 0; c < pair.size(); c++) {
+    const double rounding = single_precision_ ? 1e-5 : 1e-9;
+    const double off = std::abs(mine[c] - pair[c]);
+    if (off > rounding * (double(type_.size()) + 0.1 * std::abs(pair[c])) + 1e-6)
+      error->all(FLERR, "fix quorum/swap: the energy that trials start from is {} eV off that of "
+                 "pair_style quorum, so that one of them leaves out neighbours; look for what is "
+                 "special in the script (neigh_modify include, comm_modify)", off);
+  }
+}
+
 void FixSwap::pre_exchange()
 {
   if (update->ntimestep % nevery != 0) return;
   next_reneighbor = update->ntimestep + nevery;
   last_temperature_K_ = temperature_K();
   const auto system = gather();
-  choose_sites(system);
+  choose_sites();
+  if (neighbour_cutoff_A_ > 0.0) find_neighbours(system);
   energies_->set(system);
   say_part(energies_->part());
   const bool check = chain_->n_accepted >= next_check_;

@@ -18,6 +18,7 @@ class FixSwap : public Fix {
   FixSwap(class LAMMPS *lmp, int narg, char **arg);
   int setmask() override;
   void init() override;
+  void setup(int vflag) override;
   void pre_exchange() override;
   double compute_vector(int n) override;
   double compute_array(int row, int column) override;
@@ -43,9 +44,10 @@ class FixSwap : public Fix {
 
   double temperature_K();
   quorum::System gather();
-  void choose_sites(const quorum::System &system);
+  void choose_sites();
   void find_neighbours(const quorum::System &system);
   void give_types_back();
+  void compare_with_pair(const quorum::System &system);
   void check_drift();
 
   // arguments; energies in LAMMPS units
@@ -61,7 +63,7 @@ class FixSwap : public Fix {
   int batch_ = 0;
 
   double energy_unit_ = 1.0;
-  bool single_precision_ = false, said_ = false;
+  bool single_precision_ = false, said_ = false, compared_ = false;
   quorum::SiteEnergies::Part part_ = quorum::SiteEnergies::Part::WHOLE;    // that was said last
   std::string file_;
   std::vector<int> number_of_type_;

@@ -113,12 +113,11 @@ static std::array<double, 2> against_first(const double *row, int n)
 }
 
 // Energies and spread of the local atoms.
-void PairQuorum::take_rows(const std::vector<double> &rows_eV, const std::vector<double> &totals_eV,
-                           const quorum::Drive &how)
+void PairQuorum::take_rows(const std::vector<double> &rows_eV, const quorum::Drive &how)
 {
   const int n_columns = facts_.n_columns;
   std::fill(spread_.begin(), spread_.end(), 0.0);
-  for (int m = 0; m < nextra; m++) pvector[m] = energy_unit_ * totals_eV[m];
+  for (int m = 0; m < nextra; m++) pvector[m] = energy_unit_ * totals_eV_[m];
   for (int c = 0; c < layout_.cluster.n_centers; c++) {
     const double *row = rows_eV.data() + size_t(c) * n_columns;
     const int i = layout_.atom[c];
@@ -182,13 +181,13 @@ void PairQuorum::compute(int eflag, int vflag)
   const bool deviation = deviation_ && deviation_->is_due(update->ntimestep);
   const std::vector<double> none;
   const std::vector<double> *rows = &none;
-  std::vector<double> mine(facts_.n_columns, 0.0);    // sums over the atoms of this rank
+  totals_eV_.assign(facts_.n_columns, 0.0);
   auto forward = [&] {
     if (empty) return;
     rows = &model_->forward(layout_.cluster, true);
-    for (size_t k = 0; k < rows->size(); k += mine.size())
-      for (size_t c = 0; c < mine.size(); c++) mine[c] += (*rows)[k + c];
-    for (const double total : mine)
+    const size_t n_columns = totals_eV_.size();
+    for (size_t k = 0; k < rows->size(); k++) totals_eV_[k % n_columns] += (*rows)[k];
+    for (const double total : totals_eV_)
       if (!std::isfinite(total))
         throw std::runtime_error("its energy is not finite; atoms may be on top of each other");
   };
@@ -199,7 +198,7 @@ void PairQuorum::compute(int eflag, int vflag)
   if (model_->info().has_baseline) {
     together(forward, file);
     // the mixing depends on energies of the whole system: those of all ranks
-    auto totals = mine;
+    auto totals = totals_eV_;
     MPI_Allreduce(MPI_IN_PLACE, totals.data(), int(totals.size()), MPI_DOUBLE, MPI_SUM, world);
     how = quorum::weighted_baseline(totals, model_->info().sigma_eV);
     together(backward, file);
@@ -211,7 +210,7 @@ void PairQuorum::compute(int eflag, int vflag)
         },
         file);
   }
-  take_rows(*rows, mine, how);
+  take_rows(*rows, how);
   if (deviation) write_deviation();
 }
 

@@ -44,6 +44,8 @@ class PairQuorum : public Pair {
   const quorum::Facts &facts() const { return facts_; }
   int atomic_number(int type) const { return number_of_type_[type]; }    // 0: none
   double energy_unit() const { return energy_unit_; }                     // per eV
+  // columns of the last evaluation, summed over the atoms of this rank
+  const std::vector<double> &totals_eV() const { return totals_eV_; }
 
  private:
   void together(const std::function<void()> &work, const std::string &about = "");
@@ -53,8 +55,7 @@ class PairQuorum : public Pair {
   std::string not_local() const;
   void check_request() const;
   void build_layout();
-  void take_rows(const std::vector<double> &rows_eV, const std::vector<double> &totals_eV,
-                 const quorum::Drive &how);
+  void take_rows(const std::vector<double> &rows_eV, const quorum::Drive &how);
   void take_gradient(const quorum::Gradient &gradient);
   void write_deviation();
   double driving_energy(const double *row_eV, double mean, double mixing) const;
@@ -68,6 +69,7 @@ class PairQuorum : public Pair {
   double energy_unit_ = 1.0;              // LAMMPS energy units per eV
   std::vector<int> number_of_type_;       // atomic number per LAMMPS type, 0: not ours
   quorum::Layout layout_;
+  std::vector<double> totals_eV_;         // columns, summed over the local atoms
   std::vector<double> spread_;            // per local atom, LAMMPS units
   std::unique_ptr<quorum::Deviation> deviation_;
   std::vector<double> member_forces_;     // of one member, on local atoms and ghosts

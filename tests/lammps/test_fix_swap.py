@@ -1,5 +1,7 @@
 """fix quorum/swap against the same chain in Python, trial by trial with full energies."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -13,7 +15,9 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*interaction range")
 ALLOY = ["Nb", "Mo", "Ta", "W"]
 
 
-def blocks(data, model, species, fix, n_blocks, tag="", more="", units="metal", part=None):
+def blocks(
+    data, model, species, fix, n_blocks, tag="", more="", units="metal", part=None, dimension=3
+):
     """A script that makes blocks of trials at frozen positions, and writes all that comes out."""
     part = part or species  # those that take part
     rows = len(part) * (len(part) - 1) // 2
@@ -22,6 +26,7 @@ def blocks(data, model, species, fix, n_blocks, tag="", more="", units="metal", 
     return f"""
 clear
 units {units}
+dimension {dimension}
 atom_style atomic
 read_data {data}
 pair_style quorum {model} {dtype}
@@ -49,6 +54,7 @@ def check(run, atoms, species, chain, n_trials, n_blocks, tables=0, tag="", unit
     assert list(atoms.symbols) != list(chain.atoms.symbols)
     table, fresh = run.tables()[tables : tables + 2]
     assert table["f_mc[1]"][-1] == n_trials * n_blocks
+    assert sum(table[f"f_mc[{8 + k}]"][0] for k in range(len(chain.species))) == len(chain.sites)
     rows = len([name for name in table if name.endswith("][3]")])
     for k, symbol in enumerate(chain.species):  # the vector ends with the numbers of atoms per type
         assert table[f"f_mc[{8 + k}]"][-1] == sum(chain.atoms.symbols[chain.sites] == symbol)
@@ -100,6 +106,9 @@ TILTED.set_cell(
     np.asarray(TILTED.cell) + [[0, 0, 0], [1.3, 0, 0], [-0.8, 0.9, 0]], scale_atoms=True
 )
 PERFECT = crystal((2, 2, 3), ALLOY, rattle=0.0)  # second neighbours at 3.24 Å, images among them
+FLAT = crystal((4, 3, 1), ALLOY)[::2]  # a layer
+FLAT.positions[:, 2] = 0.0
+FLAT.pbc[2] = False
 HALF = [i for i, x in enumerate(WIDE.positions[:, 0] % WIDE.cell[0, 0]) if x < 6.6]
 WIDE_ENOUGH = crystal((9, 9, 8), ["Ar", "Kr"], lattice_A=3.4)  # twice a region of 13.6 Å
 CASES = {
@@ -120,6 +129,7 @@ CASES = {
         *("nbmotaw", PERFECT, 3000, "neighbors 3.24", ""),
         {"neighbours": near_lists(PERFECT, 3.24)},
     ),
+    "two dimensions": ("nbmotaw", FLAT, 3000, "", "", {}),
     "no neighbours at all": (
         *("no neighbours", RINGS, 1500, "sgc 0.1 0.2", ""),
         {"mu_eV": [0.1, 0.2]},
@@ -165,8 +175,13 @@ def all_cases(swap_models, tmp_path_factory):
         write_data(folder / f"{k}.data", atoms, species)
         units = "real" if "real" in name else "metal"
         fix = f"1 60 {k + 1} {temperature} {keywords}"
+        dimension = 3
+        if name == "two dimensions":  # of a box around z = 0
+            dimension, file = 2, folder / f"{k}.data"
+            file.write_text(re.sub("0.0 (.*) zlo zhi", "-1.0 2.24 zlo zhi", file.read_text()))
         script += blocks(
-            f"{k}.data", swap_models[model], species, fix, 2, k, more, units, words.get("species")
+            *(f"{k}.data", swap_models[model], species, fix, 2, k, more, units),
+            *(words.get("species"), dimension),
         )
     return run_lammps(script, folder, 2)
 

@@ -105,6 +105,11 @@ REFUSALS = {
         "neigh_modify exclude type 1 1\nfix mc all quorum/swap 1 10 5 300",
         ["neigh_modify exclude", "remove it"],
     ),
+    "other neighbours": (
+        "group half id <= 18\natom_modify first half\nneigh_modify include half\n"
+        "fix mc all quorum/swap 1 10 5 300",
+        ["eV off that of pair_style quorum", "leaves out neighbours"],
+    ),
     "charges": ("fix mc all quorum/swap 1 10 5 300", ["charges of atoms", "atom_style atomic"]),
     "another potential": (
         "pair_style lj/cut 5.0\npair_coeff * * 0.1 3.0\nfix mc all quorum/swap 1 10 5 300",
@@ -152,4 +157,5 @@ run 0
 
 
 NEEDS_MODEL = ["variable", "thermostat", "no region", "one element", "exclusion", "charges"]
+NEEDS_MODEL += ["other neighbours"]
 NEEDS_MODEL += ["seed of a restart"]
