@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from quorum_md import native
+from quorum_md.errors import QuorumError
 from quorum_md.models import probe
 
 SOURCE = """
@@ -65,6 +66,10 @@ def test_without_a_home(monkeypatch, tmp_path):
 
     monkeypatch.setattr(native.Path, "home", no_home)
     monkeypatch.setattr(native.tempfile, "gettempdir", lambda: str(tmp_path))
-    assert native.cache_folder().parent == tmp_path
+    folder = native.cache_folder()
+    assert folder.parent == tmp_path and folder.stat().st_mode & 0o777 == 0o700
     (tmp_path / "model").write_bytes(b"")
     assert probe._cache_file(tmp_path / "model").parent == native.cache_folder()
+    folder.chmod(0o777)
+    with pytest.raises(QuorumError, match="others may write to it; set XDG_CACHE_HOME"):
+        native.cache_folder()

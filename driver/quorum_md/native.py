@@ -48,7 +48,17 @@ def cache_folder() -> Path:
     try:
         return Path.home() / ".cache" / "quorum-md"
     except RuntimeError:  # neither HOME nor an entry of the user, as in some containers
-        return Path(tempfile.gettempdir()) / f"quorum-md-{os.getuid()}"
+        folder = Path(tempfile.gettempdir()) / f"quorum-md-{os.getuid()}"
+    # everybody may write where this is: what is not our own is not to be loaded
+    with suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+    found = folder.lstat()
+    if found.st_uid != os.getuid() or found.st_mode & 0o022 or not folder.is_dir():
+        raise QuorumError(
+            f"{folder}: belongs to somebody else, or others may write to it; set XDG_CACHE_HOME to "
+            "a folder of your own for compiled code"
+        )
+    return folder
 
 
 def machine() -> str:
