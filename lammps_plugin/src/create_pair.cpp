@@ -1,6 +1,7 @@
-// What the thin part opens: a pair style that has its torch part, and the fix.
+// What the thin part opens: a pair style that has its torch part, and the fixes.
 
 #include "error.h"
+#include "fix_bias.h"
 #include "fix_swap.h"
 #include "lammps.h"
 #include "pair_quorum.h"
@@ -25,8 +26,14 @@ extern "C" void *quorum_create_pair(void *lammps, const char *folder)
       lmp, reinterpret_cast<LAMMPS_NS::PairQuorum::Opener>(symbol)));
 }
 
-extern "C" void *quorum_create_fix(void *lammps, int narg, char **arg)
+extern "C" void *quorum_create_swap(void *lammps, int narg, char **arg)
 {
   auto *lmp = static_cast<LAMMPS_NS::LAMMPS *>(lammps);
   return static_cast<LAMMPS_NS::Fix *>(new LAMMPS_NS::FixSwap(lmp, narg, arg));
+}
+
+extern "C" void *quorum_create_bias(void *lammps, int narg, char **arg)
+{
+  auto *lmp = static_cast<LAMMPS_NS::LAMMPS *>(lammps);
+  return static_cast<LAMMPS_NS::Fix *>(new LAMMPS_NS::FixBias(lmp, narg, arg));
 }

@@ -93,11 +93,21 @@ static void *create_pair(void *lmp)
                 : nullptr;
 }
 
-static void *create_fix(void *lmp, int narg, char **arg)
+static void *create_fix(const char *name, const char *style, void *lmp, int narg, char **arg)
 {
-  void *symbol = find("quorum_create_fix", "fix quorum/swap", lmp);
+  void *symbol = find(name, style, lmp);
   return symbol ? reinterpret_cast<void *(*) (void *, int, char **)>(symbol)(lmp, narg, arg)
                 : nullptr;
+}
+
+static void *create_swap(void *lmp, int narg, char **arg)
+{
+  return create_fix("quorum_create_swap", "fix quorum/swap", lmp, narg, arg);
+}
+
+static void *create_bias(void *lmp, int narg, char **arg)
+{
+  return create_fix("quorum_create_bias", "fix quorum/bias", lmp, narg, arg);
 }
 
 extern "C" void lammpsplugin_init(void *lmp, void *handle, void *regfunc)
@@ -115,6 +125,10 @@ extern "C" void lammpsplugin_init(void *lmp, void *handle, void *regfunc)
   plugin.style = "fix";
   plugin.name = "quorum/swap";
   plugin.info = "fix quorum/swap: trials that exchange or change the types of atoms";
-  plugin.creator.v2 = create_fix;
+  plugin.creator.v2 = create_swap;
+  enroll(&plugin, lmp);
+  plugin.name = "quorum/bias";
+  plugin.info = "fix quorum/bias: biases on order parameters, from PLUMED's input";
+  plugin.creator.v2 = create_bias;
   enroll(&plugin, lmp);
 }

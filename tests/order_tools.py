@@ -11,7 +11,7 @@ from quorum_md.order_parameters.pair_functions import NumpyFunctions
 from quorum_md.order_parameters.reader import build_program
 from quorum_md.order_parameters.words import parse_statements
 
-REFERENCE = Path(__file__).parent / "reference"
+REFERENCE = Path(__file__).parent / "order_parameters" / "reference"
 
 
 CUBIC = "SWITCH={CUBIC D_0=1.1 D_MAX=1.6}"
