@@ -2,8 +2,6 @@
 
 import numpy as np
 import pytest
-from ase import Atoms
-from ase.build import bulk
 
 from lammps_tools import NKTV2P, read_dump, run_lammps, write_data
 from order_tools import LJ, REFERENCE, evaluate, program, restrained, shaken, structure

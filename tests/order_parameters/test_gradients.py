@@ -1,6 +1,7 @@
 """Forces and virials are derivatives: finite differences of every action."""
 
 import pytest
+
 from order_tools import (
     CUBIC,
     LJ,
@@ -13,7 +14,6 @@ from order_tools import (
     skewed,
     structure,
 )
-
 from quorum_md.order_parameters.compiled import pair_functions
 from quorum_md.order_parameters.pair_functions import NumpyFunctions
 

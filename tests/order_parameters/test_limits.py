@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 from ase import Atoms
-from order_tools import cluster, evaluate, program, shaken, structure
 
+from order_tools import cluster, evaluate, program, shaken, structure
 from quorum_md.errors import QuorumError, QuorumWarning
 from quorum_md.order_parameters import compiled
 from quorum_md.order_parameters.bonds import BondFinder, images_apart

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from order_tools import evaluate, program, structure
 
+from order_tools import evaluate, program, structure
 from quorum_md.errors import QuorumError
 from quorum_md.order_parameters.keywords import NeedsKernel
 from quorum_md.order_parameters.reader import build_program, read_program

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from order_tools import LJ, REFERENCE, ZINCBLENDE, restrained, shaken, skewed, structure
 
+from order_tools import LJ, REFERENCE, ZINCBLENDE, restrained, shaken, skewed, structure
 from quorum_md.errors import QuorumError
 from quorum_md.order_parameters.kernel import find_kernel
 from quorum_md.order_parameters.variables import open_variables

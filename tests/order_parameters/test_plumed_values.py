@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from order_tools import LJ, REFERENCE, evaluate, program, restrained, shaken, skewed, structure
 
+from order_tools import LJ, REFERENCE, evaluate, program, restrained, shaken, skewed, structure
 from quorum_md.order_parameters.compiled import CompiledFunctions, pair_functions
 from quorum_md.order_parameters.pair_functions import NumpyFunctions
 
