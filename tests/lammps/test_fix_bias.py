@@ -69,16 +69,20 @@ def folder(tmp_path):
     return tmp_path
 
 
-@pytest.mark.parametrize("ranks", [1, 2, 4])
-def test_recorded(ranks, folder):
+# ranks that share cores wait for each other at every step: few cases for many
+FEW = ["gaas/envsim_zb_named", "lj_liquid/fccubic_sum_smap", "lj_solid/lq6", "lj_solid/q6_vmean"]
+
+
+@pytest.mark.parametrize(("ranks", "cases"), [(1, CASES), (2, CASES), (4, FEW)])
+def test_recorded(ranks, cases, folder):
     text = ""
-    for case in CASES:
+    for case in cases:
         where, name = case.split("/")
         units = "metal" if where == "gaas" else "lj"
         text += script(f"{where}.data", f"{name}.plumed.dat", case.replace("/", "-"), units)
     tables = run_lammps(text, folder, ranks).tables()
-    assert len(tables) == len(CASES)
-    for case, table in zip(CASES, tables, strict=True):
+    assert len(tables) == len(cases)
+    for case, table in zip(cases, tables, strict=True):
         units = "metal" if case.startswith("gaas") else "lj"
         bias = float(RECORDED[f"{case}/bias"])
         np.testing.assert_allclose(values_of(table)[0], RECORDED[f"{case}/cv"][0], rtol=1e-10)
@@ -95,7 +99,7 @@ def test_recorded(ranks, folder):
         )
 
 
-@pytest.mark.parametrize("ranks", [1, 3])
+@pytest.mark.parametrize("ranks", [1, 2])
 def test_every_action_in_a_triclinic_box(ranks, folder):
     """The inputs of the finite differences, and walls, against the backend in Python."""
     atoms = sheared(shaken(structure("lj_solid"), 0.03))
