@@ -1,4 +1,4 @@
-"""`fix quorum/bias` in use: derivatives, dynamics, minimisation, restarts, PRINT, PLUMED's kernel."""
+"""`fix quorum/bias` in use: derivatives, dynamics, minimisation, restarts, PRINT, the kernel."""
 
 import numpy as np
 import pytest
@@ -78,7 +78,8 @@ def test_without_energy_and_virial(folder):
     tables = run(
         folder,
         "run 0\nfix_modify b energy no\nrun 0\nfix_modify b virial no\nrun 0\nunfix b\n"
-        "thermo_style custom step etotal pe pxx pyz\nthermo_modify norm no format float %.17g\nrun 0",
+        "thermo_style custom step etotal pe pxx pyz\n"
+        "thermo_modify norm no format float %.17g\nrun 0",
     ).tables()
     pe, pxx = ([float(t[name][0]) for t in tables] for name in ("PotEng", "Pxx"))
     assert pe[0] - pe[1] == pytest.approx(tables[0]["f_b"][0], rel=1e-9) != 0
@@ -89,7 +90,7 @@ def test_without_energy_and_virial(folder):
 
 @pytest.mark.parametrize("ranks", [1, 2])
 def test_energy_is_conserved(ranks, folder):
-    """1500 steps through many lists of pairs, of which the bias alone varies a hundred times as much."""
+    """1500 steps through many lists of pairs, while the bias varies a hundred times as much."""
     commands = "velocity all create 1.2 4\nfix nve all nve\nrun 1500"
     table = run(folder, commands, ranks, every=20).thermo()
     total, bias = table["TotEng"], table["f_b"]
