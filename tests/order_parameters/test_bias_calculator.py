@@ -117,7 +117,7 @@ def test_in_dynamics_and_optimisation(path):
     alone = structure("lj_liquid")
     alone.calc = BiasCalculator(path)
     start = alone.get_potential_energy()
-    FIRE(alone, logfile=None, dt=0.01, maxstep=0.03).run(fmax=0.05, steps=60)
+    FIRE(alone, logfile=None, dt=0.02, maxstep=0.1).run(fmax=0.05, steps=100)
     assert alone.get_potential_energy() < 0.05 * start
 
 
