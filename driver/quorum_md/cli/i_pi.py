@@ -16,6 +16,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "    <parameters>{model: model.pt, template: start.xyz}</parameters> </ffdirect>\n"
         "with PATH from `quorum i-pi --pes-path`. Further parameters: device, dtype, extensions,\n"
         "member_forces, member_virials, pbc.\n"
+        "A bias on order parameters of a PLUMED input, in <bias> of <ensemble>: the same with the\n"
+        "path of --bias-path and <parameters>{plumed: plumed.dat, template: start.xyz}.\n"
         "<motion mode='atomswap'> is taken over: local energies, bias and springs in the\n"
         "acceptance, trials counted in PREFIX.swaps, the chain in RESTART. Anywhere in the input:\n"
         '  <?quorum-swaps stride="10" neighbors_A="3.0" filename="swaps" energies="full"?>\n'
@@ -26,6 +28,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("input", nargs="?", help="i-PI input, XML or JSON")
     parser.add_argument(
         "--pes-path", action="store_true", help="print the path of the driver for <pes_path>"
+    )
+    parser.add_argument(
+        "--bias-path", action="store_true", help="print the path of the driver of a bias"
     )
     parser.add_argument("--check", action="store_true", help="check the input, do not run it")
     parser.add_argument(
@@ -44,9 +49,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the path, check, or run; a run ends the process as i-PI does."""
-    if args.pes_path:
-        print(Path(__file__).resolve().parents[1] / "engines" / "quorum_ipi_pes.py")
-        return 0
+    for wanted, name in ((args.pes_path, "pes"), (args.bias_path, "bias")):
+        if wanted:
+            print(Path(__file__).resolve().parents[1] / "engines" / f"quorum_ipi_{name}.py")
+            return 0
     if args.input is None:
         raise QuorumError("no input; give the path of an i-PI input, or --pes-path")
     try:

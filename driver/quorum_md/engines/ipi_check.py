@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 from ase.data import atomic_numbers
@@ -24,20 +24,25 @@ from ipi.utils.io.inputs.io_xml import xml_parse_string
 from ipi.utils.messages import verbosity
 
 from ..errors import QuorumError
+from .ipi_bias import BiasOptions, IpiBias
+from .ipi_bias_check import check_bias, check_plumed
 from .ipi_exchange_check import check_exchange
 from .ipi_exchange_options import read_exchange_options
-from .ipi_input import IPI_INPUT_ERRORS, PES_FILE, ipi_error, read_input
+from .ipi_input import BIAS_FILE, IPI_INPUT_ERRORS, PES_FILE, ipi_error, read_input
 from .ipi_model import IpiModel, PesOptions
+from .ipi_structures import IpiStructures
 from .ipi_swap_check import check_swaps
 from .ipi_swap_options import read_options
 
+_Model = TypeVar("_Model", bound=IpiStructures)
+
 
 @dataclass(frozen=True)
-class CheckedForceField:
+class CheckedForceField(Generic[_Model]):
     """A ``<ffdirect>`` that uses this package's driver: its name, its model, its batches."""
 
     name: str
-    model: IpiModel
+    model: _Model
     batch_size: int
     threaded: bool
 
@@ -46,11 +51,12 @@ class CheckedForceField:
 class CheckedInput:
     """What `check_input` found: the force fields of ours, and the size of the systems."""
 
-    force_fields: tuple[CheckedForceField, ...]
+    force_fields: tuple[CheckedForceField[IpiModel], ...]
     n_systems: int
     n_beads: int  # of all systems together
     n_swapping: int = 0  # systems with atomswap
     exchange: bool = False  # between the systems
+    biases: tuple[CheckedForceField[IpiBias], ...] = ()
 
     def __str__(self) -> str:
         lines = [f"{self.n_systems} systems, {self.n_beads} beads in all"]
@@ -58,6 +64,11 @@ class CheckedInput:
             lines.append(
                 f"force field {ff.name}: {ff.model.options.model}, "
                 f"{ff.model.potential.n_members} members, {ff.model.n_atoms} atoms"
+            )
+        for bias in self.biases:
+            options = bias.model.options
+            lines.append(
+                f"bias {bias.name}: {options.plumed} by backend {bias.model.variables.backend}"
             )
         if self.n_swapping:
             lines.append(f"atomswap in {self.n_swapping} of them")
@@ -101,6 +112,9 @@ def check_input(path: str) -> CheckedInput:
         for ff in ours:
             if ff.name in _served_by(parsed.system):
                 _check_atoms(path, parsed, ff)
+                if isinstance(ff.model, IpiBias):
+                    where = f"{path}: [system] {parsed.label}"
+                    check_bias(where, parsed.system, ff.name, ff.model)
     for ff in ours:
         # swaps of one system do not wait for those of another
         together = bool(simulation.threading.fetch()) and not n_swapping
@@ -108,7 +122,9 @@ def check_input(path: str) -> CheckedInput:
     labelled = [(parsed.label, parsed.system) for parsed in systems]
     exchange = check_exchange(path, simulation.smotion.fetch(), labelled)
     n_beads = sum(p.system.beads.nbeads for p in systems)
-    return CheckedInput(ours, len(systems), n_beads, n_swapping, exchange)
+    models = tuple(ff for ff in ours if isinstance(ff.model, IpiModel))
+    biases = tuple(ff for ff in ours if isinstance(ff.model, IpiBias))
+    return CheckedInput(models, len(systems), n_beads, n_swapping, exchange, biases)
 
 
 def _parse(path: str) -> Any:
@@ -122,9 +138,11 @@ def _parse(path: str) -> Any:
     return inputs
 
 
-def _force_fields(path: str, simulation: Any) -> Iterator[CheckedForceField]:
+def _force_fields(path: str, simulation: Any) -> Iterator[CheckedForceField[Any]]:
     for kind, inputs in simulation.extra:
         direct = [("", inputs)] if kind == "ffdirect" else []
+        if kind == "ffplumed":
+            check_plumed(f"{path}: [ffplumed] {inputs.name.fetch()}", inputs)
         if kind == "ffcommittee":
             if any(child == "ffdirect" for child, _ in inputs.extra):
                 raise QuorumError(
@@ -135,21 +153,23 @@ def _force_fields(path: str, simulation: Any) -> Iterator[CheckedForceField]:
         if kind == "ffrotations":
             direct = [(inputs.name.fetch(), inputs.ffdirect)]
         for outer, ff in direct:
-            if ff.pes.fetch() == "custom" and _is_ours(ff.pes_path.fetch()):
+            file = Path(ff.pes_path.fetch()).name if ff.pes.fetch() == "custom" else ""
+            if file in (PES_FILE.name, BIAS_FILE.name):
                 name = outer or ff.name.fetch()
                 where = f"{path}: [ffdirect] {name}"
-                options = PesOptions.from_parameters(ff.parameters.fetch(), where)
-                try:
-                    model = IpiModel(options)
-                except QuorumError as error:
-                    raise QuorumError(f"{where}: {error}") from error
+                model = _open(file, ff.parameters.fetch(), where)
                 yield CheckedForceField(
                     name, model, int(ff.batch_size.fetch()), bool(ff.threaded.fetch())
                 )
 
 
-def _is_ours(pes_path: str) -> bool:
-    return Path(pes_path).name == PES_FILE.name
+def _open(file: str, parameters: Any, where: str) -> IpiModel | IpiBias:
+    kind = BiasOptions if file == BIAS_FILE.name else PesOptions
+    options = kind.from_parameters(parameters, where)
+    try:
+        return IpiBias(options) if isinstance(options, BiasOptions) else IpiModel(options)
+    except QuorumError as error:
+        raise QuorumError(f"{where}: {error}") from error
 
 
 def _systems(path: str, simulation: Any) -> Iterator[_Parsed]:
@@ -228,9 +248,9 @@ def _served_by(system: Any) -> set[str]:
     return {component.ffield for component in components}
 
 
-def _check_atoms(path: str, parsed: _Parsed, ff: CheckedForceField) -> None:
+def _check_atoms(path: str, parsed: _Parsed, ff: CheckedForceField[Any]) -> None:
     where = f"{path}: [system] {parsed.label}"
-    template = ff.model.options.template
+    template = ff.model.template_file
     names = [str(name) for name in parsed.system.beads.names]
     symbols = ff.model.template.get_chemical_symbols()
     if len(names) != len(symbols):
@@ -248,7 +268,7 @@ def _check_atoms(path: str, parsed: _Parsed, ff: CheckedForceField) -> None:
 
 
 def _check_batches(
-    path: str, ff: CheckedForceField, systems: list[_Parsed], parallel: bool
+    path: str, ff: CheckedForceField[Any], systems: list[_Parsed], parallel: bool
 ) -> None:
     """A batch that never fills is flushed by a threaded force field and hangs any other."""
     beads = [p.system.beads.nbeads for p in systems if ff.name in _served_by(p.system)]

@@ -8,6 +8,7 @@ from xml.sax import SAXException, SAXParseException
 from ..errors import QuorumError
 
 PES_FILE = Path(__file__).with_name("quorum_ipi_pes.py")
+BIAS_FILE = Path(__file__).with_name("quorum_ipi_bias.py")
 
 # what i-PI 3.3 raises on input that it cannot use
 IPI_INPUT_ERRORS = (
@@ -29,10 +30,11 @@ IPI_INPUT_ERRORS = (
 
 
 def read_input(path: str) -> str:
-    """The text of the input *path*, with the driver's bare file name made a full path.
+    """The text of the input *path*, with the bare file names of drivers made full paths.
 
-    ``<pes_path>quorum_ipi_pes.py</pes_path>`` stands for the driver of the package that runs, so
-    that an input is not bound to one installation. Raises `QuorumError` if it cannot be read.
+    ``<pes_path>quorum_ipi_pes.py</pes_path>`` (or ``quorum_ipi_bias.py``) stands for the driver of
+    the package that runs, so that an input is not bound to one installation. Raises `QuorumError`
+    if it cannot be read.
     """
     try:
         text = Path(path).read_text(encoding="utf-8")
@@ -41,9 +43,11 @@ def read_input(path: str) -> str:
 
     def full(match: re.Match[str]) -> str:
         before, name, after = match.groups()
-        return match.group() if os.path.isfile(name) else f"{before}{PES_FILE}{after}"
+        ours = next(file for file in (BIAS_FILE, PES_FILE) if name.endswith(file.name))
+        return match.group() if os.path.isfile(name) else f"{before}{ours}{after}"
 
-    return re.sub(rf"(<pes_path>\s*)([^<]*{re.escape(PES_FILE.name)})(\s*</pes_path>)", full, text)
+    files = "|".join(re.escape(file.name) for file in (PES_FILE, BIAS_FILE))
+    return re.sub(rf"(<pes_path>\s*)([^<]*(?:{files}))(\s*</pes_path>)", full, text)
 
 
 def ipi_error(path: str, error: BaseException) -> QuorumError:

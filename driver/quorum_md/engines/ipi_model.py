@@ -7,30 +7,17 @@ template file.
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-from ase import Atoms
 
 from ..errors import QuorumError
 from ..models import load_potential
 from ..units import BOHR_A, HARTREE_EV
 from .ipi_extras import committee_extras
-from .ipi_template import read_template
-
-# i-PI adds this one to the parameters of every driver
-_PARAMETERS_OF_IPI = ("verbosity", "verbose")
-
-
-class Reply(NamedTuple):
-    """What i-PI wants for one structure of N atoms, in atomic units."""
-
-    energy_hartree: float
-    forces_hartree_bohr: np.ndarray  # (N, 3)
-    virial_hartree: np.ndarray  # (3, 3), minus stress times volume
-    extras: str  # JSON, see `committee_extras`
+from .ipi_structures import IpiStructures, Reply, read_parameters
 
 
 @dataclass(frozen=True)
@@ -48,31 +35,9 @@ class PesOptions:
 
     @classmethod
     def from_parameters(cls, parameters: Mapping[str, Any], where: str = "i-PI") -> "PesOptions":
-        """From the dictionary that i-PI made of ``{key: value, …}``; *where* opens its errors.
-
-        Raises `QuorumError` for a key that is unknown or missing, and for a flag that is neither
-        true nor false.
-        """
-        given = {k: v for k, v in parameters.items() if k not in _PARAMETERS_OF_IPI}
-        known = {f.name: f for f in fields(cls)}
-        for key, value in given.items():
-            if key not in known:
-                raise QuorumError(
-                    f"{where}: [parameters] {key}: no such parameter; known are {', '.join(known)}"
-                )
-            if known[key].type is bool and not isinstance(value, bool):
-                raise QuorumError(
-                    f"{where}: [parameters] {key}: got {value!r}, expected true or false"
-                )
-        for key in ("model", "template"):
-            if key not in given or not str(given[key]).strip():
-                raise QuorumError(
-                    f"{where}: [parameters] {key}: missing; write "
-                    "<parameters>{model: model.pt, template: structure.xyz}</parameters>"
-                )
-        # i-PI reads `model: 7` as a number
-        values: dict[str, Any] = {k: v if isinstance(v, bool) else str(v) for k, v in given.items()}
-        return cls(**values)
+        """See `read_parameters`; *where* opens the errors."""
+        example = "model: model.pt, template: structure.xyz"
+        return read_parameters(cls, parameters, where, ("model", "template"), example)
 
 
 @lru_cache(maxsize=8)
@@ -85,7 +50,7 @@ def _load(model: str, device: str, dtype: str | None, extensions: str | None, fo
     return load_potential(model, device=device, dtype=dtype, **more)
 
 
-class IpiModel:
+class IpiModel(IpiStructures):
     """Evaluates batches of structures of one composition for i-PI.
 
     Raises `QuorumError` if the model or template cannot be read, or if the template holds a species
@@ -93,8 +58,8 @@ class IpiModel:
     """
 
     def __init__(self, options: PesOptions, potential: Any = None) -> None:
+        super().__init__(options.template, options.pbc)
         self.options = options
-        self.template = read_template(options.template)
         if potential is None:
             potential = _load(
                 options.model, options.device, options.dtype, options.extensions, os.getcwd()
@@ -107,11 +72,6 @@ class IpiModel:
                 f"{options.template}: species {', '.join(unknown)} not in {options.model}, which "
                 f"knows {', '.join(potential.species)}; use a model that was fitted to them"
             )
-
-    @property
-    def n_atoms(self) -> int:
-        """The number of atoms of the template."""
-        return len(self.template)
 
     def compute(
         self, cells_bohr: Sequence[np.ndarray], positions_bohr: Sequence[np.ndarray]
@@ -134,32 +94,6 @@ class IpiModel:
             member_virials=self.options.member_virials,
         )
         return [self._reply(prediction) for prediction in predictions]
-
-    def structure(self, cell_bohr: np.ndarray, positions_bohr: np.ndarray) -> Atoms:
-        """The template with i-PI's cell and positions; raises as `compute` does."""
-        positions = np.asarray(positions_bohr, dtype=float).reshape(-1, 3)
-        if len(positions) != self.n_atoms:
-            raise QuorumError(
-                f"{self.options.template}: the template has {self.n_atoms} atoms but i-PI sent "
-                f"{len(positions)}; make the template from the structure that i-PI starts from"
-            )
-        if not np.isfinite(positions).all():
-            atom = int(np.flatnonzero(~np.isfinite(positions).all(axis=1))[0])
-            symbol = self.template.get_chemical_symbols()[atom]
-            raise QuorumError(
-                f"i-PI sent a non-finite position for atom {atom} ({symbol}): the dynamics has "
-                "blown up; check the start structure and shorten the time step"
-            )
-        if not np.isfinite(cell_bohr).all():
-            raise QuorumError(
-                "i-PI sent a non-finite cell: the dynamics has blown up; check the pressure and "
-                "the barostat, and shorten the time step"
-            )
-        atoms = self.template.copy()
-        atoms.positions = positions * BOHR_A
-        atoms.cell = np.asarray(cell_bohr, dtype=float).T * BOHR_A
-        atoms.pbc = self.options.pbc
-        return atoms
 
     def _reply(self, prediction: Any) -> Reply:
         forces = np.asarray(prediction.forces_eV_A, dtype=float)

@@ -15,77 +15,21 @@ i-PI imports this file under its stem, outside the package, hence absolute impor
 that no other module has.
 """
 
-import os
-import sys
-import threading
-from collections.abc import Sequence
-from typing import Any, NoReturn
+from collections.abc import Mapping
+from typing import Any
 
-import numpy as np
-from ipi.pes.dummy import Dummy_driver
-from ipi.utils.softexit import softexit
-
-from quorum_md.engines.ipi_exit import end_i_pi
-from quorum_md.engines.ipi_model import IpiModel, PesOptions, Reply
-from quorum_md.errors import QuorumError
+from quorum_md.engines.ipi_driver import PathDriver
+from quorum_md.engines.ipi_model import IpiModel, PesOptions
 
 __DRIVER_NAME__ = "quorum"
 __DRIVER_CLASS__ = "QuorumDriver"
 
-# programs in which nothing of ours stands between an exception and the user
-_IPI_PROGRAMS = {"i-pi", "i-pi-driver-py", "i-pi-py_driver"}
 
+class QuorumDriver(PathDriver):
+    """A committee potential; the arguments are those of `PesOptions`."""
 
-class QuorumDriver(Dummy_driver):
-    """A committee potential as a PES driver of i-PI 3.3; the arguments are those of `PesOptions`.
+    example = "model=model.pt,template=structure.xyz"
 
-    Under ``i-pi`` and ``i-pi-driver-py`` an error ends the program with one sentence and exit code
-    2; elsewhere it is raised as `QuorumError`.
-    """
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        try:
-            if args:
-                raise QuorumError(
-                    f"got the parameter {args[0]!r} without a name; "
-                    "write model=model.pt,template=structure.xyz"
-                )
-            self.model = IpiModel(PesOptions.from_parameters(kwargs, "quorum_ipi_pes"))
-        except QuorumError as error:
-            _leave(error)
-        super().__init__(verbose=bool(kwargs.get("verbose", False)))
-
-    def compute_structure(self, cell: np.ndarray, pos: np.ndarray) -> Reply:
-        """One structure: *cell* (3, 3) with vectors as columns and *pos* (N, 3), both Bohr."""
-        return self._compute([cell], [pos])[0]
-
-    def compute(self, cell: Any, pos: Any) -> Reply | list[Reply]:
-        """One structure, or a list of cells and a list of positions in one model call."""
-        if isinstance(cell, list):
-            return self._compute(cell, pos)
-        return self.compute_structure(cell, pos)
-
-    def _compute(self, cells: Sequence[np.ndarray], positions: Sequence[np.ndarray]) -> list[Reply]:
-        try:
-            return self.model.compute(cells, positions)
-        except QuorumError as error:
-            _leave(error)
-
-
-def _leave(error: QuorumError) -> NoReturn:
-    """End i-PI's programs with one sentence and code 2; raise *error* in any other.
-
-    A plain exception would leave ``i-pi`` with a traceback, and in a polling thread (threaded
-    force fields) it would end that thread only: i-PI would wait for it forever.
-    """
-    program = os.path.basename(sys.argv[0]) if sys.argv else ""
-    running = softexit.hard_exit  # set once i-PI has read its input
-    if program in _IPI_PROGRAMS or running:
-        if running:
-            end_i_pi(error)
-        sys.stderr.write(f"error: {error}\n")
-        sys.stderr.flush()
-        raise SystemExit(2)
-    if threading.current_thread() is not threading.main_thread():
-        softexit.cleanup("bad", str(error))  # wakes the main thread, which waits for forces
-    raise error
+    def open(self, parameters: Mapping[str, Any]) -> IpiModel:
+        """The model."""
+        return IpiModel(PesOptions.from_parameters(parameters, "quorum_ipi_pes"))
