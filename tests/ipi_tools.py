@@ -64,17 +64,20 @@ def simulation(
     safe_stride: int = 100,
     outputs: str = "",
     attributes: str = "",
+    members: bool = True,
 ) -> str:
     """An i-PI input that writes properties and committee_pot with all their digits.
 
     i-PI makes the disk confirm every *flush*-th frame of the members, which costs milliseconds.
     """
+    if members:
+        outputs = f"""<trajectory filename='committee_pot' stride='{stride}' flush='{flush}'
+      extra_type='committee_pot'> extras </trajectory> {outputs}"""
     return f"""<simulation verbosity='quiet' safe_stride='{safe_stride}' floatformat='%24.16e'
   {attributes}>
   <output prefix='simulation'>
-    <properties filename='out' stride='{stride}'> [ {properties} ] </properties>
-    <trajectory filename='committee_pot' stride='{stride}' flush='{flush}'
-      extra_type='committee_pot'> extras </trajectory> {outputs}
+    <properties filename='out' stride='{stride}' flush='{flush}'> [ {properties} ] </properties>
+    {outputs}
   </output>
   <total_steps> {steps} </total_steps>
   <prng> <seed> 31415 </seed> </prng>
