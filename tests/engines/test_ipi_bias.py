@@ -12,6 +12,7 @@ from ipi.pes import load_pes, scan_pes_file
 from scipy.special import eval_legendre
 
 from ipi_tools import (
+    INPUTS,
     ROOT,
     argon,
     direct,
@@ -299,3 +300,19 @@ def test_ffplumed_without_a_kernel_is_refused(folder, monkeypatch):
 def test_path_is_printed(folder):
     code, out, _ = run(folder, "quorum", "i-pi", "--bias-path")
     assert code == 0 and Path(out.strip()).name == BIAS.name and Path(out.strip()).is_file()
+
+
+def test_input_to_copy(tmp_path):
+    """pin.xml with the files that it names: only z moves, and the bias is that of the values."""
+    for file in (INPUTS / "start.xyz", INPUTS.parent / "plumed" / "bcc.dat"):
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    text = (INPUTS / "pin.xml").read_text().replace("> 10000 <", "> 20 <")
+    (tmp_path / "pin.xml").write_text(text)
+    code, out, err = run(tmp_path, "quorum", "i-pi", "pin.xml")
+    assert code == 0, out + err
+    table = np.loadtxt(tmp_path / "simulation.out")
+    steps, values = read_values(tmp_path / "simulation.cv_0")
+    np.testing.assert_array_equal(steps, table[:, 0])
+    np.testing.assert_allclose(values[:, 1], 50 * (values[:, 0] - 0.55) ** 2, rtol=1e-9)
+    np.testing.assert_allclose(values[:, 1], table[:, 5], rtol=1e-6)
+    assert np.ptp(table[:, 7]) == np.ptp(table[:, 8]) == 0 < np.ptp(table[:, 9])

@@ -9,6 +9,7 @@ import pytest
 
 from ipi_tools import finish, read_properties, start
 from lammps_tools import environment, run_lammps
+from quorum_md.averages.colvar import read_colvar
 
 INPUTS = Path(__file__).parents[2] / "inputs" / "lammps"
 
@@ -32,6 +33,21 @@ def test_input(name, tmp_path):
     else:
         assert table["Volume"][0] != table["Volume"][1]
         assert 3.1 < table["v_lattice_A"][1] < 3.4
+
+
+def test_pinning(tmp_path):
+    """Half a box of argon is melted, and the bias holds the number of crystalline atoms."""
+    words = ("-var", "nx", "4", "-var", "nz", "8", "-var", "melting", "500", "-var", "steps", "400")
+    run = run_lammps((INPUTS / "in.pin").read_text(), tmp_path, 2, *words)
+    table = run.thermo()
+    np.testing.assert_allclose(table["PotEng"] - table["f_pin"], table["v_physical"], rtol=1e-6)
+    assert "f_pin[1] = cv.morethan" in run.output
+    n, q = 4 * 4 * 4 * 8, table["f_pin[1]"]
+    # before the bias has worked most atoms were still on their sites
+    assert abs(q[-1] - 0.49 * n) < 0.5 * abs(q[0] - 0.49 * n)
+    assert table["Lz"][-1] > table["Lz"][0]
+    rows = read_colvar(tmp_path / "COLVAR")
+    np.testing.assert_allclose(rows.column("cv.morethan").values, q, rtol=1e-6)
 
 
 def test_client_of_ipi(tmp_path):
