@@ -242,3 +242,25 @@ def test_what_only_the_kernel_has(folder):
     assert table["f_b[1]"][0] == pytest.approx(distance, rel=1e-9)
     assert table["f_b"][0] == pytest.approx(1.5 * (distance - 2) ** 2, rel=1e-9)
     assert table["f_b[2]"][0] == pytest.approx(table["f_b"][0], rel=1e-9)
+
+
+def test_rhok_is_the_third_backend(folder):
+    """LAMMPS's own bias on one Fourier component of the density, as the manual describes it."""
+    atoms = shaken(structure("lj_solid"), 0.02)
+    words = "units lj\natom_style atomic\nread_data box.data\npair_style zero 1.5\npair_coeff * *\n"
+    words += "fix pin all rhok 3 3 -3 4.0 7.0\nthermo_style custom step f_pin f_pin[*]\n"
+    words += "thermo_modify norm no format float %.17g\ndump d all custom 1 k.dump id fx fy fz\n"
+    table = run_lammps(words + "dump_modify d format float %.17g\nrun 0", folder, 2).thermo()
+    k = 2 * np.pi * np.array([3, 3, -3]) / 4.806
+
+    def rho(positions):
+        return np.exp(1j * positions @ k).sum() / np.sqrt(len(positions))
+
+    value = rho(atoms.positions)
+    assert abs(value) > 5
+    found = [table[f"f_pin[{n}]"][0] for n in (1, 2, 3)]
+    np.testing.assert_allclose(found, [value.real, value.imag, abs(value)], rtol=1e-9)
+    assert table["f_pin"][0] == pytest.approx(2 * (abs(value) - 7) ** 2, rel=1e-9)
+    gradient = (value.conj() * 1j * np.exp(1j * atoms.positions @ k)).real / abs(value)
+    expected = -4 * (abs(value) - 7) * np.outer(gradient, k) / np.sqrt(len(atoms))
+    np.testing.assert_allclose(read_dump(folder / "k.dump", 3), expected, atol=1e-8)
