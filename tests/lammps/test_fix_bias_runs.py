@@ -254,13 +254,13 @@ def test_rhok_is_the_third_backend(folder):
     k = 2 * np.pi * np.array([3, 3, -3]) / 4.806
 
     def rho(positions):
-        return np.exp(1j * positions @ k).sum() / np.sqrt(len(positions))
+        return np.exp(-1j * positions @ k).sum() / np.sqrt(len(positions))
 
     value = rho(atoms.positions)
     assert abs(value) > 5
     found = [table[f"f_pin[{n}]"][0] for n in (1, 2, 3)]
     np.testing.assert_allclose(found, [value.real, value.imag, abs(value)], rtol=1e-9)
     assert table["f_pin"][0] == pytest.approx(2 * (abs(value) - 7) ** 2, rel=1e-9)
-    gradient = (value.conj() * 1j * np.exp(1j * atoms.positions @ k)).real / abs(value)
+    gradient = (value.conj() * -1j * np.exp(-1j * atoms.positions @ k)).real / abs(value)
     expected = -4 * (abs(value) - 7) * np.outer(gradient, k) / np.sqrt(len(atoms))
     np.testing.assert_allclose(read_dump(folder / "k.dump", 3), expected, atol=1e-8)
