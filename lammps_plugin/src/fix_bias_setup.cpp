@@ -54,6 +54,8 @@ void FixBias::read_keywords(int narg, char **arg)
       outfile_ = value;
     else if (value == "native" || value == "kernel")
       backend_ = value;
+    else if (value == "plumed")    // the word for it in Python
+      backend_ = "kernel";
     else
       error->all(FLERR, "fix quorum/bias: backend: got {}; expected native or kernel", value);
   }

@@ -80,7 +80,7 @@ struct Print {
   Statement statement;
   std::string file, format, restart;
   int stride = 1;
-  double from, until;
+  double from = 0.0, until = 0.0;
   std::vector<size_t> arguments;
 };
 
