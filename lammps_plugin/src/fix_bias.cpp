@@ -75,7 +75,8 @@ void FixBias::evaluate_native()
   quorum::Box box;
   const auto &d = *domain;
   box.vectors_A = {d.xprd, 0, 0, d.xy, d.yprd, 0, d.xz, d.yz, d.zprd};
-  box.periodic = {d.xperiodic == 1, d.yperiodic == 1, d.zperiodic == 1};
+  // in two dimensions LAMMPS has z periodic but knows no images along it
+  box.periodic = {d.xperiodic == 1, d.yperiodic == 1, d.zperiodic == 1 && d.dimension == 3};
   if (length_ != 1.0) {
     for (double &x : box.vectors_A) x /= length_;
     for (double &x : positions_) x /= length_;
