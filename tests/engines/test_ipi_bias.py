@@ -304,14 +304,15 @@ def test_path_is_printed(folder):
 
 def test_input_to_copy(tmp_path):
     """pin.xml with the files that it names: only z moves, and the bias is that of the values."""
-    for file in (INPUTS / "start.xyz", INPUTS.parent / "plumed" / "bcc.dat"):
-        (tmp_path / file.name).write_bytes(file.read_bytes())
-    text = (INPUTS / "pin.xml").read_text().replace("> 10000 <", "> 20 <")
-    (tmp_path / "pin.xml").write_text(text)
-    code, out, err = run(tmp_path, "quorum", "i-pi", "pin.xml")
+    here = tmp_path / "ipi"
+    for file in (INPUTS / "start.xyz", INPUTS / "pin.xml", INPUTS.parent / "plumed" / "bcc.dat"):
+        copy = tmp_path / file.parent.name / file.name
+        copy.parent.mkdir(exist_ok=True)
+        copy.write_text(file.read_text().replace("> 10000 <", "> 20 <"))
+    code, out, err = run(here, "quorum", "i-pi", "pin.xml")
     assert code == 0, out + err
-    table = np.loadtxt(tmp_path / "simulation.out")
-    steps, values = read_values(tmp_path / "simulation.cv_0")
+    table = np.loadtxt(here / "simulation.out")
+    steps, values = read_values(here / "simulation.cv_0")
     np.testing.assert_array_equal(steps, table[:, 0])
     np.testing.assert_allclose(values[:, 1], 50 * (values[:, 0] - 0.55) ** 2, rtol=1e-9)
     np.testing.assert_allclose(values[:, 1], table[:, 5], rtol=1e-6)

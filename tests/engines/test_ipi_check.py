@@ -40,11 +40,11 @@ def test_good_input(folder, capfd):
     assert "force field ff: model.pt, 5 members, 32 atoms" in capfd.readouterr().out
 
 
-# swaps need two elements: test_ipi_swaps.py, test_ipi_exchange.py
-SWAPPING = {INPUTS / "swaps.xml", INPUTS / "remd.xml"}
+# swaps need two elements, a bias its file: test_ipi_swaps.py, test_ipi_exchange.py, test_ipi_bias.py
+OTHERS = {INPUTS / "swaps.xml", INPUTS / "remd.xml", INPUTS / "pin.xml"}
 
 
-@pytest.mark.parametrize("path", sorted(set(INPUTS.glob("*.xml")) - SWAPPING), ids=lambda p: p.name)
+@pytest.mark.parametrize("path", sorted(set(INPUTS.glob("*.xml")) - OTHERS), ids=lambda p: p.name)
 def test_inputs_to_copy(folder, path):
     text = path.read_text().replace("model: nbmotaw", "model: model.pt")
     (folder / "input.xml").write_text(text)
