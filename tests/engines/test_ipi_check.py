@@ -40,7 +40,7 @@ def test_good_input(folder, capfd):
     assert "force field ff: model.pt, 5 members, 32 atoms" in capfd.readouterr().out
 
 
-# swaps need two elements, a bias its file: test_ipi_swaps.py, test_ipi_exchange.py, test_ipi_bias.py
+# swaps need two elements, a bias its file: test_ipi_swaps.py, test_ipi_exchange.py, test_ipi_bias
 OTHERS = {INPUTS / "swaps.xml", INPUTS / "remd.xml", INPUTS / "pin.xml"}
 
 
