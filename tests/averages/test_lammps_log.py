@@ -362,8 +362,7 @@ def bad_logs():
     """Name, text, and what the one sentence says."""
     good = like.log(DYNAMICS, like.one(RUN, STEPS))
     table = like.columns(RUN)
-    plain = {k: v for k, v in table.items() if not k.startswith("c_")}
-    single = {**plain, "c_members[1]": RUN["potential"]}
+    nothing = {k: v for k, v in table.items() if not k.startswith(("c_", "PotEng"))}
     gap = {k: v for k, v in table.items() if k != "c_members[2]"}
     lost = {**table, "c_members[3]": np.where(np.arange(N) == 500, np.nan, RUN["energies"][:, 2])}
     two = {**table, "c_members[3]": RUN["energies"][:, 2] + 1}
@@ -379,8 +378,7 @@ def bad_logs():
             good[: good.index("   Step ") + 300].rsplit("\n", 1)[0] + "\n",
             "no rows yet",
         ),
-        "no members": (with_table(plain), "has no energies of members"),
-        "one member": (with_table(single), "a committee of one has no model error"),
+        "nothing": (with_table(nothing), "has neither energies of members nor PotEng"),
         "a member left out": (with_table(gap), "write c_members[*] in thermo_style"),
         "broken down": (with_table(lost), "step 500 holds a member energy that is not finite"),
         "units lj": (good.replace("units metal", "units lj"), "units: got lj, expected metal"),
@@ -397,6 +395,23 @@ def bad_logs():
             "PotEng is not the mean of the members (pair_style deepmd)",
         ),
     }
+
+
+@pytest.mark.parametrize("more", [{}, {"f_mc[1]": np.arange(N)}, {"c_members[1]": None}])
+def test_without_a_committee(more, tmp_path):
+    """A potential without members, or with a single one: the average, and no model error."""
+    table = {k: v for k, v in like.columns(RUN).items() if not k.startswith("c_")}
+    table |= {k: RUN["potential"] if v is None else v for k, v in more.items()}
+    script = like.SCRIPT if "c_members[1]" in more else like.SCRIPT.replace("quorum", "eam")
+    run = load_run(write(tmp_path, DYNAMICS, like.one(RUN, STEPS, table=table), script=script))
+    np.testing.assert_array_equal(run.energies_eV[:, 0], RUN["potential"][::10])
+    energy, volume = run.reweight("pe"), run.reweight("vol")
+    assert energy.mean == pytest.approx(-250 + 30 * RUN["kT"], abs=4 * energy.statistical_error)
+    assert volume.mean == pytest.approx(800, abs=4 * volume.statistical_error)
+    assert np.isnan(energy.model_error) and np.isnan(volume.model_error)
+    if not more:
+        assert run.reference_name == "PotEng" and run.committee_paths == ()
+        assert any("c_members[1]" in note for note in run.notes)
 
 
 @pytest.mark.parametrize("name", bad_logs())

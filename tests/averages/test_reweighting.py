@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.signal import lfilter
 
-from quorum_md.averages import reweight
+from quorum_md.averages import free_energies, reweight
 from quorum_md.errors import QuorumError
 
 KT = 0.03
@@ -341,6 +341,29 @@ def wrong(match, observable=None, energies=None, **options):
         )
 
 
+@pytest.mark.parametrize("method", ["cumulant", "direct"])
+def test_one_potential_has_no_model_error(method):
+    """Not 0: NaN. The mean and its sampling error are those under the mean of a committee."""
+    x, energies = linear_committee(400, SLOPES)
+    observable = np.column_stack([x, x**2])
+    mean = energies.mean(axis=1)
+    several = reweight(observable, energies, kT_eV=KT, method=method)
+    alone = reweight(observable, mean[:, None], kT_eV=KT, method=method)
+    np.testing.assert_allclose(alone.mean, several.mean, rtol=1e-12)
+    np.testing.assert_allclose(alone.statistical_error, several.statistical_error, rtol=1e-9)
+    for name in ("model_error", "model_error_uncorrected", "model_error_noise"):
+        assert np.isnan(getattr(alone, name)).all(), name
+    assert alone.n_members == 1 and alone.verdict == "ok" and alone.notes == []
+    assert alone.members.shape == (1, 2) and alone.effective_samples == pytest.approx([400])
+    # of a committee of observables the spread remains
+    own = x[:, None] * (1 + 0.1 * np.arange(5)) + 1
+    one = reweight(own, mean[:, None], kT_eV=KT, method=method, committee="independent")
+    exact = np.sqrt(np.var(own.mean(axis=0), ddof=1))
+    assert one.model_error_uncorrected == pytest.approx(exact)
+    with pytest.raises(QuorumError, match="one potential has no model error"):
+        free_energies(mean[:, None], kT_eV=KT)
+
+
 def test_bad_input_is_a_sentence():
     x, energies = linear_committee(50, SLOPES)
     broken = x.copy()
@@ -351,7 +374,7 @@ def test_bad_input_is_a_sentence():
     wrong("member_energies_eV: 1 value.* not finite", energies=bad_energies)
     wrong("got 1 frame", observable=x[:1], energies=energies[:1])
     wrong("same value in all 50 frames", observable=np.full(50, 3.0))
-    wrong("a committee of one has no model error", energies=energies[:, :1])
+    wrong("got no members", energies=energies[:, :0])
     wrong("expected .frames, members", energies=energies[:, 0])
     wrong("got 40 frames, but member_energies_eV has 50", observable=x[:40])
     for kT in (0, -0.025, np.nan, np.inf, "warm"):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -150,6 +151,24 @@ def refused(capsys, match, *arguments):
     assert sorted(os.listdir()) == before
 
 
+def test_without_a_committee(files, capsys):
+    """An input that asks for no member energies: sampling errors alone."""
+    text = Path("input.xml").read_text()
+    Path("plain.xml").write_text(re.sub(r"<trajectory filename='committee_pot'.*\n", "", text))
+    assert quorum("--input", "plain.xml", "--json", "out.json") == 0
+    assert capsys.readouterr().out.startswith("no committee, hence no model error")
+    report = json.loads(Path("out.json").read_text())
+    assert report["inputs"]["reference"] == "potential" and report["inputs"]["committee"] == []
+    assert report["inputs"]["n_frames"] == 2000
+    energy = report["observables"][0]
+    assert energy["model_error"] is None and energy["name"] == "potential"
+    exact = -250 + 30 * RUN["kT"]
+    assert energy["mean"] == pytest.approx(exact, abs=4 * energy["sampling_error"])
+    text = Path("plain.xml").read_text().replace("nbeads='1'", "nbeads='4'")
+    Path("plain.xml").write_text(text)
+    refused(capsys, "path integral of 4 beads", "--input", "plain.xml", "--at-temperature", 310)
+
+
 def test_bad_input(files, capsys):
     refused(capsys, "missing.out: cannot be read", "missing.out", *files[1:], "--temperature", 300)
     refused(capsys, "give --input", *files)
@@ -169,9 +188,6 @@ def test_bad_input(files, capsys):
     refused(capsys, "files of one run", *files, "--temperature", 300)
     Path("simulation.committee_pot_0").write_text(extras_rows(RUN["energies"], range(1, 4000, 10)))
     refused(capsys, "0 step(s) in common", *files, "--temperature", 300)
-    one = RUN["potential"][:, None]
-    Path("simulation.committee_pot_0").write_text(extras_rows(one, range(0, 4000, 5)))
-    refused(capsys, "committee of one has no model error", *files, "--temperature", 300)
     bad = RUN["energies"].copy()
     bad[100] = np.nan
     Path("simulation.committee_pot_0").write_text(extras_rows(bad, range(0, 4000, 5)))

@@ -27,7 +27,7 @@ class Ensemble:
     """What a run says about its committee.
 
     Attributes:
-        energies_eV: (n, K) of the members.
+        energies_eV: (n, K) of the members; K = 1 is a potential without a committee.
         driving_eV: (n,) of the potential that drove the run.
         offset_eV: (K + 1,) weighted mean of V − V_ref of the members and, last, of their mean.
         weights: normalised weights of the frames.
@@ -104,12 +104,12 @@ def ensemble(
             f"member_energies_eV: got {n_frames} frame(s), expected at least 2; an average with "
             "errors needs a run"
         )
-    if n_members < 2:
+    if n_members < 1:
         raise QuorumError(
-            f"member_energies_eV: got {n_members} member(s), expected at least 2; a committee of "
-            "one has no model error"
+            "member_energies_eV: got no members, expected the energies of a committee, or of the "
+            "one potential that there is, (frames, 1)"
         )
-    if not np.ptp(energies, axis=1).any():
+    if n_members > 1 and not np.ptp(energies, axis=1).any():
         raise QuorumError(
             "member_energies_eV: the members are identical in every frame (a spread scaled by "
             "α = 0, or one model copied?); such a committee has no model error to give: use one "
@@ -128,6 +128,15 @@ def ensemble(
     plausible_kT(kT, float(driving.var()), float((squares - offset**2).max()))
     by_mean = isinstance(reference, str)
     return Ensemble(energies, driving, pilot + offset, frame_weights, kT, by_mean)
+
+
+def check_committee(n_members: int) -> None:
+    """Several members, for what only a committee has."""
+    if n_members < 2:
+        raise QuorumError(
+            f"member_energies_eV: got {n_members} member, expected at least 2; one potential has "
+            "no model error"
+        )
 
 
 def reference_energies(energies: Array, reference: str | int | ArrayLike) -> Array:

@@ -35,6 +35,7 @@ class _Numbers:
     ratio: float
     inefficiency: float
     resolved: bool
+    alone: bool  # one potential: no model error
 
 
 def explain(
@@ -60,10 +61,18 @@ def explain(
     paragraphs = [
         _headline(result, one, name, unit),
         _sampling(result, one, unit, weights, stride),
-        _model(result, one, unit, reference),
-        _validity(result, one),
-        _remedy(result, one, unit),
     ]
+    if one.alone:
+        paragraphs.append(
+            "Model error: not known. There is no committee, so that nothing here says how far the "
+            "potential itself is wrong; it is not 0."
+        )
+    else:
+        paragraphs += [
+            _model(result, one, unit, reference),
+            _validity(result, one),
+            _remedy(result, one, unit),
+        ]
     return "\n\n".join(
         textwrap.fill(text, WIDTH, break_long_words=False, break_on_hyphens=False)
         for text in paragraphs
@@ -88,6 +97,7 @@ def _numbers(result: Reweighted) -> _Numbers:
         ratio=ratio,
         inefficiency=max(1.0, float(np.median(result.statistical_inefficiency))),
         resolved=model > 0,
+        alone=result.n_members == 1,
     )
 
 
@@ -111,6 +121,8 @@ def _times(factor: float) -> str:
 
 def _headline(result: Reweighted, one: _Numbers, name: str, unit: str) -> str:
     model = _text(one.model) if one.resolved else f"less than {_text(one.noise)}"
+    if one.alone:
+        model = "unknown"
     if np.ndim(result.mean):
         size = np.size(result.mean)
         lead = (

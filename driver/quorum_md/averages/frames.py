@@ -100,6 +100,16 @@ def match_frames(
     return MatchedFrames(shared, rows, taken(committee.energies_eV, frames))
 
 
+def frames_alone(table: Table, driving: str, timestep_fs: float | None = None) -> MatchedFrames:
+    """All rows with the energy of the one potential that there is.
+
+    Raises:
+        QuorumError: no such column, or the steps of the table cannot be established.
+    """
+    steps = table_steps(table, timestep_fs)
+    return MatchedFrames(steps, np.arange(len(steps)), energy_column_eV(table, driving)[:, None])
+
+
 def check_driving_potential(
     potential_eV: Array,
     energies_eV: Array,

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import QuorumError
-from .checks import CHUNK_FRAMES, Ensemble, check_method, chunks, ensemble
+from .checks import CHUNK_FRAMES, Ensemble, check_committee, check_method, chunks, ensemble
 from .expansion import condense, overlap, squared_errors, unbias
 from .moments import Sums
 from .verdict import judge_free_energy, worst
@@ -146,6 +146,7 @@ def free_energies(
     """
     check_method(method, order)
     run = ensemble(member_energies_eV, kT_eV, reference, weights)
+    check_committee(run.n_members)
     moments = condense(_nothing, run, direct=method == "direct")
     total, n_frames = moments.total, moments.n_frames
     mean_w = total.w[0] / n_frames

@@ -1,5 +1,6 @@
 """The averages of one i-PI run, from its files: ``load_run`` reads and matches them."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import numpy as np
 from ..errors import QuorumError
 from ..units import thermal_energy_eV
 from .checks import reference_energies
-from .frames import check_driving_potential, energy_column_eV, match_frames
+from .frames import check_driving_potential, energy_column_eV, frames_alone, match_frames
 from .ipi_files import read_committee, read_properties
 from .ipi_input import IpiInput, read_ipi_input
 from .run import Run, Vocabulary, assemble, positive_temperature
@@ -41,7 +42,8 @@ def load_run(
 
     Args:
         properties: what <properties> wrote.
-        committee: what <trajectory extra_type='committee_pot'> wrote, all beads of it.
+        committee: what <trajectory extra_type='committee_pot'> wrote, all beads of it; nothing
+            where there is none: averages of the one potential, without a model error.
         temperature_K: of the run; or
         input_path: i-PI's input, which has it and the time step.
         reference: what drove the run: "mean", the index of a member, or the name of a column of
@@ -57,15 +59,24 @@ def load_run(
     system = None if facts is None else facts.system_of(properties)
     table = read_properties(properties)
     kelvin = _temperature(temperature_K, facts, properties)
-    members = read_committee(committee, unit=committee_unit)
-    if facts is not None and system is not None and system.n_beads is not None:
-        _check_beads(members.paths, facts.path, system.n_beads)
-    frames = match_frames(table, members, system.timestep_fs if system else None)
+    timestep_fs = system.timestep_fs if system else None
+    n_beads = system.n_beads if system else None
+    paths: tuple[str, ...] = ()
+    if isinstance(committee, str | os.PathLike) or committee:
+        members = read_committee(committee, unit=committee_unit)
+        paths = members.paths
+        if facts is not None and n_beads is not None:
+            _check_beads(paths, facts.path, n_beads)
+        n_beads = len(paths)
+        frames = match_frames(table, members, timestep_fs)
+    else:
+        frames = frames_alone(table, DRIVING, timestep_fs)
     lost = ~np.isfinite(frames.energies_eV).all(axis=1)
     if lost.any():
         raise QuorumError(
-            f"{members.paths[0]}: step {frames.steps[lost][0]} holds a member energy that is not "
-            "finite, expected numbers; the run broke down there, cut both files before that step"
+            f"{paths[0] if paths else table.path}: step {frames.steps[lost][0]} holds a member "
+            "energy that is not finite, expected numbers; the run broke down there, cut both files "
+            "before that step"
         )
     kT_eV = thermal_energy_eV(kelvin)
     driving: str | int | Array = reference
@@ -74,16 +85,18 @@ def load_run(
         driving = energy_column_eV(table, reference)[frames.rows]
     else:
         reference_energies(frames.energies_eV, reference)  # does that member exist
-        if table.has(DRIVING):
+        if paths and table.has(DRIVING):
             check_driving_potential(
                 energy_column_eV(table, DRIVING)[frames.rows],
                 frames.energies_eV,
                 reference=reference,
                 kT_eV=kT_eV,
                 table=table.path,
-                committee=members.paths,
+                committee=paths,
             )
             checked = True
+    if not paths and reference == "mean":
+        reference, checked = DRIVING, True
     run = Run(
         table,
         frames.rows,
@@ -94,13 +107,13 @@ def load_run(
         str(reference),
         kelvin,
         0,
-        members.paths,
+        paths,
         checked,
         system.pressure_bar if system else None,
         (system.pressure_bar is None) if system else None,
         WORDS,
-        n_beads=len(members.paths),
-        timestep_fs=system.timestep_fs if system else None,
+        n_beads=n_beads or 1,
+        timestep_fs=timestep_fs,
     )
     return assemble(run, discard)
 
@@ -137,7 +150,8 @@ def _check_beads(paths: Sequence[str], source: str, n_beads: int) -> None:
 def files_of(
     properties: PathLike | None, committee: Sequence[PathLike] | None, input_path: PathLike | None
 ) -> tuple[PathLike, list[PathLike]]:
-    """Properties and committee files of a run: those given, the others as the input names them.
+    """Properties and committee files of a run: those given, the others as the input names them; no
+    committee files where it asks for none.
 
     Raises:
         QuorumError: something is missing and there is no input, or the input has several.
@@ -160,11 +174,13 @@ def files_of(
             )
         properties = facts.file(facts.properties[0])
     if not committee:
-        if len(facts.committee) != 1:
+        if not facts.committee:
+            return properties, []
+        if len(facts.committee) > 1:
             raise QuorumError(
                 f"{input_path}: has {len(facts.committee)} <trajectory "
-                "extra_type='committee_pot'>extras</trajectory>, expected one; add it, or name "
-                "the files with --committee"
+                "extra_type='committee_pot'>extras</trajectory>, expected at most one; name the "
+                "files with --committee"
             )
         # the members of one system lie beside its properties, with the same prefix
         name = Path(properties).name

@@ -12,7 +12,15 @@ import numpy as np
 
 from ..errors import QuorumError
 from ..units import thermal_energy_eV
-from .lammps_columns import UNITS, Units, is_energy, make_table, potential_energy, vocabulary
+from .lammps_columns import (
+    DRIVING,
+    UNITS,
+    Units,
+    is_energy,
+    make_table,
+    potential_energy,
+    vocabulary,
+)
 from .lammps_log import read_log
 from .lammps_reference import ALLOWED_KT, Reference
 from .lammps_select import Selection, member_columns, member_vector, segments, select
@@ -47,8 +55,8 @@ def load_run(
         discard: frames to leave out at the start: "auto", a number, or a fraction below 1.
 
     Raises:
-        QuorumError: unreadable logs, no member energies, settings that are no canonical ensemble,
-            or facts that are not in the log and were not given.
+        QuorumError: unreadable logs, neither member energies nor PotEng, settings that are no
+            canonical ensemble, or facts that are not in the log and were not given.
     """
     paths = [logs] if isinstance(logs, (str, bytes)) or not isinstance(logs, Sequence) else logs
     found = segments([read_log(path) for path in paths])
@@ -65,11 +73,18 @@ def load_run(
     if committee:
         selection, energies_eV = _rerun(selection, committee, members, units, notes)
         n_members = energies_eV.shape[1]
-    else:
+    elif vector:
         names = member_columns(selection, vector)
         energies_eV = _stacked(selection, names, factor)
         n_members = len(names)
         _check_digits(selection, names, factor, kelvin, notes)
+    else:
+        energies_eV = _alone(selection, factor)
+        n_members = 1
+        notes.append(
+            "a committee would be seen by columns such as c_members[1] … of `compute members all "
+            "pair quorum` (thermo_style custom … c_members[*]), or those that --members names"
+        )
     lost = ~np.isfinite(energies_eV).all(axis=1)
     if lost.any():
         raise QuorumError(
@@ -80,6 +95,8 @@ def load_run(
     potential_eV = potential_energy(selection.values, factor)
     how = Reference(selection, script, vector, bool(committee), kelvin, factor, notes)
     driving, name, energies_eV, checked = how.decide(reference, energies_eV, potential_eV, table)
+    if name == "mean" and not vector and not committee:
+        name = DRIVING
     ensemble = selection.last.ensemble
     run = Run(
         table,
@@ -91,7 +108,7 @@ def load_run(
         name,
         kelvin,
         0,
-        tuple(str(path) for path in (committee or paths)),
+        tuple(str(path) for path in (committee or paths)) if vector or committee else (),
         checked,
         None if ensemble.pressure is None else ensemble.pressure * system.pressure_bar,
         ensemble.constant_volume,
@@ -100,6 +117,18 @@ def load_run(
     )
     assert energies_eV.shape[1] == n_members
     return assemble(run, discard)
+
+
+def _alone(selection: Selection, factor: float) -> Array:
+    """(n, 1) energy of the one potential that there is."""
+    potential_eV = potential_energy(selection.values, factor)
+    if potential_eV is None:
+        raise QuorumError(
+            f"{selection.path}: has neither energies of members nor PotEng; add pe to thermo_style "
+            "custom and, of a committee, c_members[*] of `compute members all pair quorum`; or "
+            "`rerun` a dump with it and give that log after --committee"
+        )
+    return potential_eV[:, None]
 
 
 def _temperature(selection: Selection, given: float | None) -> float:
@@ -207,6 +236,12 @@ def _rerun(
     """Member energies in eV from the logs of a `rerun`, matched by step."""
     found = segments([read_log(path) for path in committee])
     vector = member_vector(found, members)
+    if not vector:
+        raise QuorumError(
+            f"{committee[0]}: has no energies of members; expected columns such as c_members[1] … "
+            "of `compute members all pair quorum` (thermo_style custom … c_members[*]), or the "
+            "name of others after --members"
+        )
     rerun = select(found, vector, temperature_K=None, numbers=None, commands=("rerun", "run", ""))
     factor = energy_unit_eV(_units(rerun, units or selection.last.script.units).energy)
     assert factor is not None

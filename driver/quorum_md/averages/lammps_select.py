@@ -160,10 +160,10 @@ def member_vector(all_segments: Sequence[Segment], wanted: str | None) -> str:
     """The name of the vector with the members' energies, "c_members".
 
     One that the user names; that of a `compute … pair quorum`; or the only one whose mean is the
-    potential energy.
+    potential energy; "" if there is none: no committee.
 
     Raises:
-        QuorumError: none, several, or one with gaps.
+        QuorumError: not the one that was named, or several.
     """
     path = ", ".join(dict.fromkeys(s.table.path for s in all_segments))
     found: dict[str, list[Segment]] = {}
@@ -183,22 +183,17 @@ def member_vector(all_segments: Sequence[Segment], wanted: str | None) -> str:
             f"{path}: has no columns {name}[1], {name}[2], …; it has the vectors "
             f"{', '.join(found) or '(none)'}; choose one of these with --members"
         )
-    if not found:
-        raise QuorumError(
-            f"{path}: has no energies of members; expected columns such as c_members[1] … of "
-            "`compute members all pair quorum`: add c_members[*] to thermo_style custom, or `rerun`"
-            " a dump with it and give that log after --committee"
-        )
     ours = [name for name, holders in found.items() if any(_is_ours(s, name) for s in holders)]
     likely = ours or [
         name for name, holders in found.items() if any(_mean_is_potential(s, name) for s in holders)
     ]
+    if not likely:
+        return ""
     if len(likely) == 1:
         return likely[0]
-    why = "none has the potential energy as its mean" if not likely else "several could be members"
     raise QuorumError(
-        f"{path}: has the vectors {', '.join(found)}, but {why}; expected the energies of the "
-        "members, choose with --members"
+        f"{path}: has the vectors {', '.join(found)}, but several could be members; expected the "
+        "energies of the members, choose with --members"
     )
 
 

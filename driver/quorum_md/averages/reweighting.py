@@ -2,7 +2,8 @@
 
 A run driven by one potential is reweighted to every member of the committee; the spread of the
 members' averages is the model error. G. Imbalzano et al., J. Chem. Phys. 154, 074102 (2021),
-doi:10.1063/5.0036522. All variances over members and frames have ddof = 1.
+doi:10.1063/5.0036522. All variances over members and frames have ddof = 1. Of a single potential
+(K = 1) the model error is not known, NaN; its average and sampling error come the same way.
 """
 
 from dataclasses import dataclass, replace
@@ -30,7 +31,8 @@ class Reweighted:
         members: (K, …) average under each member; (K, K_a, …) for an independent committee of
             observables.
         model_error: (…) standard deviation over the members, the part due to sampling noise
-            taken out (0 where the run cannot resolve it).
+            taken out (0 where the run cannot resolve it); like the next two, NaN without a
+            committee.
         model_error_uncorrected: (…) the same with the noise left in.
         model_error_noise: (…) what sampling noise alone contributes to the uncorrected error.
         statistical_error: (…) sampling error of `mean`, correlated frames taken into account.
@@ -84,7 +86,8 @@ def reweight(
 
     Args:
         observable: (n,) or (n, …); with `committee`, (n, K) or (n, K, …).
-        member_energies_eV: (n, K) energies of the members, K ≥ 2, in the same frames.
+        member_energies_eV: (n, K) energies of the members in the same frames; (n, 1) of one
+            potential without a committee.
         kT_eV: thermal energy of the run.
         reference: the potential that drove the run: "mean" of the members, the index of one of
             them, or its energies in eV (n,), e.g. of a weighted baseline.
@@ -99,7 +102,7 @@ def reweight(
             two errors are combined (equations 26–28 of the source).
 
     Raises:
-        QuorumError: arrays of unlike length, NaN, fewer than two frames or members, a constant
+        QuorumError: arrays of unlike length, NaN, fewer than two frames, no member, a constant
             observable, a kT that is not positive or cannot be in eV.
 
     Source: doi:10.1063/5.0036522; the correction for noise and the sampling errors are described in
@@ -219,8 +222,12 @@ def _spread(members: Array, sampling_centred: Array) -> tuple[Array, Array]:
     """Variance over the members (axis 0), as (part due to sampling noise, whole).
 
     The noise of what all members have in common does not spread them, hence the centred series;
-    for independent noise this is the mean over members of their squared sampling errors.
+    for independent noise this is the mean over members of their squared sampling errors. One
+    potential has no spread, which is not a spread of 0.
     """
+    if len(members) == 1:
+        unknown: Array = np.full(members.shape[1:], np.nan)
+        return unknown, unknown
     noise: Array = sampling_centred.sum(axis=0) / (len(members) - 1)
     whole: Array = members.var(axis=0, ddof=1)
     return noise, whole
@@ -260,6 +267,9 @@ def _independent(
     noise_of_difference = estimate(centred, run, method=method, order=order).sampling_reference
     noise_a = noise_of_difference.reshape(grid).sum(axis=0) / (n_a - 1)
     whole_a = every.reference.reshape(grid).var(axis=0, ddof=1)
+
+    if n_V == 1:  # the potential has no spread; that of the observables remains
+        noise_V, whole_V = np.zeros_like(noise_V), np.zeros_like(whole_V)
 
     def combine(error_a: Array, error_V: Array) -> Any:
         total = (n_V * (n_a - 1) * error_a + n_a * (n_V - 1) * error_V) / (n_a * n_V - 1)

@@ -83,7 +83,7 @@ class Run:
         rows: (n,) rows of the table that are used.
         steps: (n,) their steps.
         stride: most common distance of the steps.
-        energies_eV: (n, K) member energies.
+        energies_eV: (n, K) member energies; (n, 1) of one potential without a committee.
         reference: "mean", index of a member, or (n,) energies in eV of the driving potential.
         reference_name: in words, for reports.
         temperature_K: of the run.
@@ -238,7 +238,8 @@ class Run:
             factor, unit = own / wanted, energy_unit
         if column.name == self.words.driving and own is not None:
             # `factor` leads from the column's unit to the one wanted, `own` from it to eV
-            note = f"{column.name}: the average of each member's own energy"
+            several = self.energies_eV.shape[1] > 1
+            note = f"{column.name}: the average of each member's own energy" if several else ""
             scale = factor / own
             energies = self.energies_eV if scale == 1 else self.energies_eV * scale
             return Observable(column.name, unit, energies, True, note)

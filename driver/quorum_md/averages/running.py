@@ -131,16 +131,15 @@ class RunningAverage:
         """Mean, errors and verdict of all frames so far.
 
         Raises:
-            QuorumError: fewer than two frames or members, a constant observable, a kT that cannot
-                be in eV.
+            QuorumError: fewer than two frames, members that are all alike, a constant observable,
+                a kT that cannot be in eV.
         """
         n_frames, n_members = self.n_frames, len(self._offset) - 1
-        if n_frames < 2 or n_members < 2:
+        if n_frames < 2:
             raise QuorumError(
-                f"running average: got {n_frames} frame(s) of {max(n_members, 0)} member(s), "
-                "expected at least 2 of each"
+                f"running average: got {n_frames} frame(s), expected at least 2; add more first"
             )
-        if self._agree:
+        if n_members > 1 and self._agree:
             raise QuorumError(
                 "member_energies_eV: the members are identical in every frame; expected a "
                 "committee whose members differ"

@@ -132,6 +132,8 @@ def _expansion(e: Evidence) -> list[tuple[str, str]]:
 
 
 def _overlap(e: Evidence) -> list[tuple[str, str]]:
+    if not e.sigma_h.any():  # nothing is reweighted
+        return []
     inefficiency = max(1.0, e.n_frames / e.independent_frames)
     least = float(e.effective_samples.min()) / inefficiency
     if least >= EFFECTIVE_DOUBTFUL:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from ..averages.run import Observable, Run
 
 _MANY = 12  # numbers of one observable that a table shows
+UNKNOWN = "–"  # a model error without a committee: not 0
+NO_COMMITTEE = "no committee, hence no model error (–); the sampling errors stand"
 
 
 def _label(observable: Observable) -> str:
@@ -30,13 +32,14 @@ def table(results: list[tuple[Observable, Reweighted]]) -> list[str]:
     reasons: list[list[str]] = [[]]
     for observable, result in results:
         samples = result.effective_samples
-        rest = [f"{samples.min():.0f} … {samples.max():.0f}", result.verdict]
+        several = f"{samples.min():.0f} … " if result.n_members > 1 else ""
+        rest = [f"{several}{samples.max():.0f}", result.verdict]
         for name, values in _lines(observable, result):
             rows.append([name, *(values or ("a curve", "", "")), *rest])
             reasons.append([])
         reasons[-1] = result.reasons
     widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
-    lines = []
+    lines = [NO_COMMITTEE] if all(result.n_members == 1 for _, result in results) else []
     for row, why in zip(rows, reasons, strict=True):
         cells = [row[0].ljust(widths[0])]
         cells += [cell.rjust(width) for cell, width in zip(row[1:5], widths[1:5], strict=True)]
@@ -70,14 +73,17 @@ def _lines(
 
 def _rounded(mean: float, sampling: float, model: float, noise: float) -> tuple[str, str, str]:
     """Mean and errors to the second digit of the smaller error, if that is worth printing."""
-    resolved = model > 0
+    resolved = not model <= 0
     model = model if resolved else noise
-    largest, smallest = sorted((sampling, model), reverse=True)
+    known = sampling if math.isnan(model) else model
+    largest, smallest = sorted((sampling, known), reverse=True)
     scale = max(smallest, largest / 100)
     decimals = 1 - math.floor(math.log10(scale)) if scale > 0 else 6
     decimals = min(max(decimals, 0), 12)
 
     def text(value: float) -> str:
+        if math.isnan(value):
+            return UNKNOWN
         digits = f"{value:.{decimals}f}"
         return digits if value == 0 or float(digits) != 0 else f"{value:.1g}"
 
@@ -86,7 +92,8 @@ def _rounded(mean: float, sampling: float, model: float, noise: float) -> tuple[
 
 
 def curves(sections: list[tuple[Run, list[tuple[Observable, Reweighted]]]]) -> str:
-    """Columns for `numpy.loadtxt`: every value of every observable with its errors."""
+    """Columns for `numpy.loadtxt`: every value of every observable with its errors; a model error
+    that is not known is nan."""
     lines = ["# observable  temperature/K  position  mean  sampling_error  model_error"]
     blocks: list[str] = []
     number = 0
@@ -120,14 +127,19 @@ def footer(
     if first.method == "cumulant":
         how += " to second order" if first.order == 2 else ""
         how += f", 2nd/1st order ≤ {largest:.2f}"
-    relative = 100 / math.sqrt(2 * (first.n_members - 1))
+    if first.n_members == 1:
+        how = "one potential"
     lines = [
         "",
         f"{how}; {first.n_frames} frames, steps {frames.steps[0]} "
         f"to {frames.steps[-1]} every {frames.stride}, {frames.n_discarded} discarded; "
         f"T = {frames.temperature_K:g} K",
-        f"{first.n_members} members: the model error is itself known to {relative:.0f} %",
     ]
+    if first.n_members > 1:
+        relative = 100 / math.sqrt(2 * (first.n_members - 1))
+        lines.append(
+            f"{first.n_members} members: the model error is itself known to {relative:.0f} %"
+        )
     lines += [observable.note for observable, _ in results if observable.note]
     lines += [
         f"{observable.name}: {note}" for observable, result in results for note in result.notes
@@ -171,10 +183,14 @@ def inputs(frames: Run, args: argparse.Namespace, method: str) -> dict[str, Any]
 
 
 def numbers(observable: Observable, result: Reweighted) -> dict[str, Any]:
-    """One observable for JSON."""
+    """One observable for JSON; without a committee, what only members have is null."""
+    alone = result.n_members == 1
 
     def plain(value: Any) -> Any:
         return np.asarray(value).tolist()
+
+    def spread(value: Any) -> Any:
+        return None if alone else plain(value)
 
     return {
         "name": observable.name,
@@ -186,15 +202,15 @@ def numbers(observable: Observable, result: Reweighted) -> dict[str, Any]:
         ],
         "mean": plain(result.mean),
         "sampling_error": plain(result.statistical_error),
-        "model_error": plain(result.model_error),
-        "model_error_uncorrected": plain(result.model_error_uncorrected),
-        "model_error_noise": plain(result.model_error_noise),
+        "model_error": spread(result.model_error),
+        "model_error_uncorrected": spread(result.model_error_uncorrected),
+        "model_error_noise": spread(result.model_error_noise),
         "reference_mean": plain(result.reference_mean),
-        "members": result.members.tolist(),
-        "members_sampling_error": result.members_statistical_error.tolist(),
+        "members": spread(result.members),
+        "members_sampling_error": spread(result.members_statistical_error),
         "effective_samples": result.effective_samples.tolist(),
-        "sigma_h": result.sigma_h.tolist(),
-        "second_to_first_order": plain(result.second_to_first_order),
+        "sigma_h": spread(result.sigma_h),
+        "second_to_first_order": spread(result.second_to_first_order),
         "statistical_inefficiency": plain(result.statistical_inefficiency),
         "verdict": result.verdict,
         "reasons": result.reasons,

@@ -53,17 +53,22 @@ def figure(run: Run | Sequence[Run], results: Results) -> Figure:
     """The figure of `draw`."""
     runs = [run] * len(results) if isinstance(run, Run) else list(run)
     with style():
-        fig = new_figure(12.5, 3.1 * len(results) + 0.4)
-        axes = fig.subplots(len(results), 3, squeeze=False, width_ratios=(1.5, 1, 1))
+        # without a committee, the average and its sampling error are all there is
+        alone = all(result.n_members == 1 for _, result in results)
+        widths = (1.5,) if alone else (1.5, 1, 1)
+        fig = new_figure(3.57 * sum(widths), 3.1 * len(results) + 0.4)
+        axes = fig.subplots(len(results), len(widths), squeeze=False, width_ratios=widths)
         for row, one, (observable, result) in zip(axes, runs, results, strict=True):
             _row(row, _Item(one, observable, result))
         first = runs[0]
         kind = "direct reweighting" if results[0][1].method == "direct" else "cumulant expansion"
-        fig.suptitle(
-            f"{first.temperature_K:g} K, {results[0][1].n_members} members, {kind}; sampling error "
-            "and model error are one standard deviation each",
-            fontsize=10,
+        words = (
+            "no committee: no model error"
+            if alone
+            else f"{results[0][1].n_members} members, {kind}; sampling error and model error are "
+            "one standard deviation each"
         )
+        fig.suptitle(f"{first.temperature_K:g} K, {words}", fontsize=10)
     return fig
 
 
@@ -126,6 +131,8 @@ def _row(axes: Sequence[Axes], item: _Item) -> None:
     else:
         _running(first, item, frames)
     first.set_title(f"{item.observable.name}: {_both_errors(item)}  [{item.result.verdict}]")
+    if item.result.n_members == 1:
+        return
     if item.known_frames:
         found = frame_influence(
             item.values(frames), frames, method=item.result.method, order=item.result.order
@@ -145,6 +152,12 @@ def _both_errors(item: _Item) -> str:
     result, unit = item.result, unit_symbol(item.observable)
     if item.is_curve:
         return f"{np.size(result.mean)} values"
+    if result.n_members == 1:
+        decimals = 2
+        if result.statistical_error > 0:
+            decimals = int(np.clip(1 - np.floor(np.log10(result.statistical_error)), 0, 12))
+        both = f"{result.mean:.{decimals}f} ± {result.statistical_error:.{decimals}f} (sampling)"
+        return f"{both} {unit}".rstrip()
     resolved = result.model_error > 0
     model = result.model_error if resolved else result.model_error_noise
     errors = [e for e in (result.statistical_error, model) if e > 0]
@@ -171,7 +184,7 @@ def _running(ax: Axes, item: _Item, frames: Ensemble) -> None:
         np.array([np.squeeze(getattr(one, name)) for one in results])
         for name in ("mean", "statistical_error", "model_error", "model_error_noise")
     )
-    members = np.array([np.squeeze(one.members) for one in results])
+    members = np.array([one.members.reshape(-1) for one in results])
     if len(frames.weights.lengths) == 1:
         x = item.run.steps[ends[:, 0] - 1].astype(float)
         ax.set_xlabel("step up to which frames are averaged")
@@ -180,7 +193,7 @@ def _running(ax: Axes, item: _Item, frames: Ensemble) -> None:
         ax.set_xlabel(f"part of each of the {len(frames.weights.lengths)} runs averaged / %")
     if order != whole.order:
         ax.set_xlabel(f"{ax.get_xlabel()} (drawn to first order)")
-    resolved = model > 0
+    resolved = ~(model <= 0)  # without a committee there is no bound either
     _bands(ax, x, mean, members, sampling, np.where(resolved, model, np.nan))
     if not resolved.all():
         bound = np.where(resolved, np.nan, noise)
@@ -201,13 +214,14 @@ def _running(ax: Axes, item: _Item, frames: Ensemble) -> None:
 
 def _bands(ax: Axes, x: Array, mean: Array, members: Array, sampling: Array, model: Array) -> None:
     """Light orange with a firm edge outside, dark blue inside: two shades of grey on paper."""
-    lines = ax.plot(x, members, color=GREY, lw=0.5, alpha=0.6, zorder=1)
-    lines[0].set_label("members")
-    ax.fill_between(
-        x, mean - model, mean + model, color=ORANGE, alpha=0.3, lw=0, zorder=2, label="± model"
-    )
-    for sign in (-1, 1):
-        ax.plot(x, mean + sign * model, color=ORANGE, lw=1, zorder=4)
+    if members.shape[1] > 1:
+        lines = ax.plot(x, members, color=GREY, lw=0.5, alpha=0.6, zorder=1)
+        lines[0].set_label("members")
+        ax.fill_between(
+            x, mean - model, mean + model, color=ORANGE, alpha=0.3, lw=0, zorder=2, label="± model"
+        )
+        for sign in (-1, 1):
+            ax.plot(x, mean + sign * model, color=ORANGE, lw=1, zorder=4)
     ax.fill_between(
         x, mean - sampling, mean + sampling, color=BLUE, alpha=0.55, lw=0, zorder=3,
         label="± sampling",
