@@ -4,14 +4,18 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
+import ase.io
 import numpy as np
 import pytest
 
 from lammps_tools import BIN, environment
 from quorum_md.averages.records import read_records
-from remd_tools import change, rows
+from quorum_md.engines.remd_input import read_remd
+from remd_tools import change, remd, rows
+from toy_models import LocalAlloy, export
 
 INPUTS = Path(__file__).parents[2] / "inputs"
 
@@ -71,3 +75,36 @@ def test_job_scripts():
         for line in path.read_text().splitlines():
             if re.match(r"#SBATCH|export", line) and "job-name=remd-" not in line:
                 assert re.search(r"\s# |#.* # ", line) or line.count("#") > 1, (path, line)
+
+
+def test_a_soup_of_all_elements(tmp_path):
+    """102 elements, with a small model in place of the large one; the starts have one volume, and
+    every element once."""
+    folder = shutil.copytree(INPUTS / "runs" / "soup", tmp_path / "soup")
+    done = subprocess.run(
+        [sys.executable, "soup.py"], cwd=folder, env=environment(), capture_output=True, text=True
+    )
+    assert done.stdout.startswith("16 files of 102 atoms, 25.00"), done.stderr
+    pairs = LocalAlloy(4.5, [0.1, 0.05, 0.1, 0.02, 0.01], 2, [0.9, 1.0, 1.1], "")
+    numbers = list(range(1, 103))
+    export(pairs.double(), folder / "toy.pt", numbers, 4.5)
+    change(folder, '"pet-mad.pt", device = "cuda"', '"toy.pt", device = "cpu"')
+    kelvin = read_remd(str(folder / "run.toml")).states.temperatures_K
+    assert len(kelvin) == 16 and kelvin[0] == 300 and kelvin[15] == pytest.approx(3000)
+    assert np.divide(kelvin[1:], kelvin[:-1]) == pytest.approx(10 ** (1 / 15))
+    assert "16 states, 200000 attempts" in remd(folder, 1, "--check")
+    for old, new in [
+        ("n = 16", "n = 3"),
+        ("= 200000", "= 2"),
+        ("trajectory = 100", "trajectory = 1"),
+    ]:
+        change(folder, old, new)
+    remd(folder, 1)
+    found = rows(folder)
+    assert found["members_eV"].shape == (2, 3, 3) and np.ptp(found["volume_A3"]) < 1e-3
+    assert (found["columns"][1, :, 1] == 1).all()  # trials
+    frames = [
+        ase.io.read(folder / "remd" / "trajectories" / f"state-{s:03d}.extxyz") for s in range(3)
+    ]
+    assert all(sorted(frame.numbers) == numbers for frame in frames)
+    assert np.abs(frames[0].positions[0] - frames[1].positions[0]).max() > 0.1
