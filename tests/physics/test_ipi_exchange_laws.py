@@ -170,6 +170,34 @@ def test_volumes_of_an_ideal_gas(tmp_path):
     assert (statistics[:2, 5] > 0.3).all()
 
 
+def test_cells_of_an_ideal_gas_under_stress(tmp_path):
+    """Cells of any shape under a stress: weight V^N exp(−W/kT) per dh, h upper triangular, and the
+    work W = P V₀ tr ε with ε = (FᵀF − 1)/2, F = h h₀⁻¹. So the squares of all six F are gamma
+    variables, whose sum has (3 N + 6)/2 kT / (P V₀/2), and decides on exchanges."""
+    kelvin, length_A = (300, 400), 20.0
+    volume = (length_A / 0.529177) ** 3
+    pressure = (N + 1) * KELVIN_HARTREE * 350 / volume
+    side = length_A / 0.529177
+    barostat = f"""<barostat mode='anisotropic'> <tau units='femtosecond'> 40 </tau>
+      <h0> [ {side}, 0, 0, 0, {side}, 0, 0, 0, {side} ] </h0>
+      <thermostat mode='langevin'> <tau units='femtosecond'> 20 </tau> </thermostat> </barostat>"""
+    stress = f"<stress> [ {pressure}, 0, 0, 0, {pressure}, 0, 0, 0, {pressure} ] </stress>"
+    write_start(tmp_path, ["He"] * N, np.zeros((N, 3)), length_A)
+    motion = thermostatted(1, THERMOSTATS["langevin"], "nst", barostat)
+    states = [system(motion, kelvin=t, ensemble=stress) for t in kelvin]
+    _, statistics = run(tmp_path, states, steps=3000, stride=3, properties=", cell_h")
+    for number, t in enumerate(kelvin):
+        table = np.loadtxt(tmp_path / f"S{number}_simulation.out")[75:]
+        squares = (table[:, 4:] / side) ** 2 * pressure * volume / (2 * KELVIN_HARTREE * t)
+        exact = np.array([N + 1] * 3 + [1] * 3) / 2
+        z = [z_score(series, one) for series, one in zip(squares.T, exact, strict=True)]
+        assert np.abs(z).max() < 4, z
+        assert abs(z_score(squares.sum(axis=1), exact.sum())) < 3.5
+        assert mean_and_error(squares.sum(axis=1))[1] < 0.05 * exact.sum()
+    half = 1.5 * N + 3
+    assert accepted_as(statistics, 2 * betainc(half, half, 300 / 700))
+
+
 @pytest.mark.parametrize("how", ["weights", "biases", "forces"])
 def test_two_springs(tmp_path, how):
     """One temperature: a bias with two weights, two biases, two force fields, evaluated anew."""

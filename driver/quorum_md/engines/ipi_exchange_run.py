@@ -125,7 +125,10 @@ def _state(system: Any) -> State:
     ensemble = system.ensemble
     pressure = None
     if barostat(system) is not None:
-        pressure = float(unit_to_user("pressure", "gigapascal", ensemble.pext))
+        pext = float(ensemble.pext)
+        if np.isnan(pext):  # a stress was given
+            pext = float(np.trace(ensemble.stressext)) / 3
+        pressure = float(unit_to_user("pressure", "gigapascal", pext))
     return State(float(unit_to_user("temperature", "kelvin", ensemble.temp)), pressure)
 
 
