@@ -112,9 +112,11 @@ def test_windows_follow_the_volume_and_are_found():
     np.testing.assert_allclose(apart, [[[1] * 3]] * 6)
 
 
+@pytest.mark.parametrize("drift", ["steady", "jumps"])
 @pytest.mark.parametrize("exchange", ["positions", "types"])
-def test_sites_where_vibrations_blur_the_shells(exchange, tmp_path):
-    """Atoms shaken by a tenth of the lattice constant, adrift, exchanged by either kind of swap."""
+def test_sites_where_vibrations_blur_the_shells(exchange, drift, tmp_path):
+    """Atoms shaken by a tenth of the lattice constant, adrift, exchanged by either kind of swap; in
+    one state of replica exchange, the next frame is of another crystal that drifted elsewhere."""
     rng = np.random.default_rng(3)
     ideal = b2(3)
     images, exact = [], []
@@ -132,7 +134,10 @@ def test_sites_where_vibrations_blur_the_shells(exchange, tmp_path):
                                         pbc=True), symbols))  # fmt: skip
         shaken = exact[-1].copy()
         shake = 0.25 * rng.normal(size=(54, 3))
-        shaken.positions += np.clip(shake, -0.6, 0.6) + 0.11 * k * np.array([1, -0.5, 0.3])
+        way = 0.11 * k * np.array([1, -0.5, 0.3])
+        if drift == "jumps":  # to the middle of two sites, from where both are as near
+            way = k % 2 * ideal.cell.lengths() / 12
+        shaken.positions += np.clip(shake, -0.6, 0.6) + way
         shaken.set_cell(shaken.cell[:] * rng.uniform(0.97, 1.03, 3), scale_atoms=True)
         shaken.wrap()
         images.append(shaken)

@@ -64,8 +64,9 @@ class SiteAssignment:
         site: NDArray[np.intp] | None = None
         for row in range(len(frames)):
             found = self._assign(fractions[row], frames.cells[row], offset, site)
-            if found is None and site is None:
-                # another origin than that of the ideal structure
+            if found is None:
+                # another origin than that of the ideal structure, or than the frame before: frames
+                # of one state of replica exchange are of crystals that drifted apart
                 for start in fractions[row][0] - self.fractions[:8]:
                     found = self._assign(fractions[row], frames.cells[row], start, None)
                     if found is not None:
