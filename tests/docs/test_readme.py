@@ -180,3 +180,31 @@ def test_the_short_range_order_example_in_small(tmp_path):
     alpha = np.array(order["mean"])
     assert alpha.shape == (2, 10) and np.array(order["members"]).shape == (32, 2, 10)
     assert np.abs(alpha).max() < 1.5 and (tmp_path / "results.png").stat().st_size > 20_000
+
+
+@pytest.mark.slow
+def test_the_replica_exchange_example_in_small(tmp_path):
+    """What examples/04-cantor-remd runs, with fewer attempts."""
+    import json
+
+    import numpy as np
+
+    from lammps_tools import environment as with_plugin
+
+    command = ["bash", str(ROOT / "examples" / "04-cantor-remd" / "run.sh")]
+    done = subprocess.run(
+        [*command, "--attempts", "80", "--output", str(tmp_path)],
+        env=with_plugin() | {"PATH": environment()["PATH"]},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "exchanges accepted" in done.stdout and "# quantity        rms z" in done.stdout
+    alloy = json.loads((tmp_path / "results.a.json").read_text())
+    assert len(alloy["temperature_K"]) == 25 and np.shape(alloy["Mo-Ta"]["members"]) == (25, 32)
+    pair = json.loads((tmp_path / "results.b.json").read_text())
+    assert pair["truth"]["energy"]["model"] is None and len(pair["z"]) == 8
+    for name in ("remd", "truth"):
+        assert 2.5 < pair[name]["heat_capacity"]["mean"][0] < 5
+    for part in "ab":
+        assert (tmp_path / f"results.{part}.png").stat().st_size > 20_000
