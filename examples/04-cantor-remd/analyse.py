@@ -75,6 +75,7 @@ def curves(found, n_atoms):
                 "mean": values("mean", shift=shift),
                 "sampling": values("sampling_error"),
                 "model": values("model_error"),
+                "noise": values("model_error_noise"),
                 "members": values("members", shift=shift),
                 "verdict": [s["verdict"] for s in series],
             }
@@ -88,8 +89,11 @@ def unlike(report):
 
 
 def cell(one, t, decimals):
-    """Mean and errors."""
-    model = "–" if one["model"] is None else f"{one['model'][t]:.{decimals}f}"
+    """Mean and errors; of a model error that the run does not resolve, its bound."""
+    model = "–"
+    if one["model"] is not None:
+        shown = one["model"][t] or one["noise"][t]
+        model = f"{shown:.{decimals}f}" if one["model"][t] else f"< {shown:.{decimals}f}"
     return f"{one['mean'][t]:.{decimals}f} ± {one['sampling'][t]:.{decimals}f} ± {model}"
 
 

@@ -15,7 +15,7 @@ from analyse import PARTS, QUORUM, swap_errors  # noqa: E402
 
 FIT = [
     *("fit", "train.extxyz", "--held-out", "held-out.extxyz", "-o", "nialcr.pt"),
-    *("--cutoff", "5.0", "--epochs", "120", "--energy-weight", "5000", "--threads", "2"),
+    *("--cutoff", "5.0", "--epochs", "150", "--threads", "2"),
 ]
 
 
@@ -65,6 +65,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--part", choices=["a", "b"], action="append", help="one of both")
     parser.add_argument("--fit", action="store_true", help="b: make data and fit the committee")
+    parser.add_argument("--size", default="1", help="of the training data, times the 920 frames")
     parser.add_argument("--attempts", type=int, help="of every run")
     parser.add_argument("--ranks", type=int, default=os.cpu_count() or 1, help="of MPI")
     parser.add_argument("--output", type=Path, default=HERE)
@@ -78,7 +79,7 @@ def main():
         work = prepare(name, args.output)
         if letter == "b" and args.fit:
             print("b: data of the MEAM, and the fit", flush=True)
-            run([sys.executable, "training.py"], work)
+            run([sys.executable, "training.py", "--size", args.size], work)
             run([*QUORUM, *FIT], work)
             print(swap_errors(work))
         print(f"{letter}: replica exchange", flush=True)

