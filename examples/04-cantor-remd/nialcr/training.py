@@ -10,8 +10,8 @@ Frames of molecular dynamics with swaps of unlike atoms, in groups (config_type)
     strained      32 atoms under strain
 
 up to 2000 K, far above the states: a committee that knew only 700 … 1600 K fell into a hole after
-3000 steps. Runs with other seeds go into a second file, for errors and calibration: frames of one run
-are too much alike to show either.
+3000 steps. Runs with other seeds go into a second file, for errors and calibration: frames of one
+run are too much alike to show either.
 """
 
 import argparse
