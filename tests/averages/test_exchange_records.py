@@ -6,8 +6,8 @@ from dataclasses import replace
 import h5py
 import numpy as np
 import pytest
-from exact_series import ar1, assert_unit_normal
 
+from exact_series import ar1, assert_unit_normal
 from exchange_rows import FREEDOM, KELVIN, harmonic_rows, write_journal
 from quorum_md.averages.exchange_records import NAME, keep_records, read_exchange, state_run
 from quorum_md.averages.pool import pooled
