@@ -89,7 +89,8 @@ def test_a_soup_of_all_elements(tmp_path):
     numbers = list(range(1, 103))
     export(pairs.double(), folder / "toy.pt", numbers, 4.5)
     change(folder, '"pet-mad.pt", device = "cuda"', '"toy.pt", device = "cpu"')
-    kelvin = read_remd(str(folder / "run.toml")).states.temperatures_K
+    states = read_remd(str(folder / "run.toml")).settings.states.states
+    kelvin = [one.temperature_K for one in states]
     assert len(kelvin) == 16 and kelvin[0] == 300 and kelvin[15] == pytest.approx(3000)
     assert np.divide(kelvin[1:], kelvin[:-1]) == pytest.approx(10 ** (1 / 15))
     assert "16 states, 200000 attempts" in remd(folder, 1, "--check")
