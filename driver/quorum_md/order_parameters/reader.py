@@ -47,6 +47,12 @@ def build_program(statements: Sequence[Statement], file: str) -> Program:
     return Program(file, units, tuple(builder.actions), tuple(builder.names))
 
 
+def read_units(path: str | Path) -> Units:
+    """What the numbers of a file are in; needs no action to be known."""
+    found = [one for one in read_statements(path) if one.action == "UNITS"]
+    return _units(found[0] if found else None)
+
+
 def find_beside(file: str) -> Callable[[str], Path]:
     """Files that an input names: from the working folder, as in PLUMED, or beside the input."""
 
