@@ -1,0 +1,225 @@
+"""Interface pinning with LAMMPS: stages as scripts around the user's own script of the potential.
+
+Every block begins with a restart file and the script of its stage, which stays in the job's folder
+(in.stage) and shows all that was asked of LAMMPS. The bias is fix rhok for a Fourier component of
+the density, and fix quorum/bias for a value of a PLUMED input.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..atomic import write_atomically
+from ..errors import QuorumError
+from ..order_parameters.pinned import Density, Named, PinnedVariable
+from . import lammps_plugin
+from .lammps_replica import ENERGY_EV, PRESSURE_GPA, Replica
+from .pin_stage import Array, EngineFacts, Setting, Stage
+
+_BIAS = "quorum_pin"
+_COLUMNS = ("lx", "ly", "lz", "pxx", "pyy", "pzz")
+# commands that are ours: of the box, the atoms, their motion
+_OURS = (
+    *("run", "minimize", "rerun", "velocity", "displace_atoms", "create_atoms", "create_box"),
+    *("read_data", "read_restart", "read_dump", "reset_timestep", "clear", "units", "boundary"),
+    *("atom_style", "fix", "thermo_style", "lattice", "region", "change_box", "quit", "unfix"),
+)
+
+
+class LammpsEngine:
+    """See `pin_stage.Engine`."""
+
+    suffix = ".restart"
+
+    def __init__(self, setting: Setting, comm: Any, folder: Path, label: str) -> None:
+        self.setting, self.comm, self.folder = setting, comm, folder
+        self._stage: Stage | None = None
+        self._replica = Replica(
+            comm,
+            label,
+            arguments=setting.arguments,
+            log=folder / "log.lammps",
+            variables={},
+            pressure_GPa=setting.pressure_GPa,
+            columns=(*_COLUMNS, *_outputs(setting)),
+        )
+
+    def begin(self, atoms: Any, temperature_K: float, seed: int, path: Path) -> None:
+        """See `Engine.begin`."""
+        from ase.io import write
+
+        setting, data = self.setting, self.folder / "start.data"
+        if self.comm.rank == 0:
+            write(
+                data,
+                atoms,
+                format="lammps-data",
+                specorder=list(setting.elements),
+                masses=True,
+                units=setting.units,
+                atom_style="atomic",
+                parallel=False,  # ase lets the first of all ranks write, this is that of a group
+            )
+            script = [
+                f"units {setting.units}",
+                "atom_style atomic",
+                "boundary p p p",
+                f"read_data {data}",
+                f"include {setting.script}",
+                f"velocity all create {temperature_K:.17g} {seed} mom yes dist gaussian",
+            ]
+            write_atomically(self.folder / "in.start", "\n".join(script) + "\n")
+        self.comm.Barrier()
+        self._replica.begin(str(self.folder / "in.start"), path)
+
+    def open(self, stage: Stage, path: Path, seed: int, first: bool) -> EngineFacts:
+        """See `Engine.open`."""
+        self._stage = stage
+        if self.comm.rank == 0:
+            write_atomically(self.folder / "in.stage", self._script(stage, seed, first))
+        self.comm.Barrier()
+        self._replica.build(path, str(self.folder / "in.stage"), seed, None)
+        facts = self._replica.facts()
+        return EngineFacts(facts.n_members, facts.timestep_fs)
+
+    def advance(self, steps: int) -> None:
+        """See `Engine.advance`."""
+        self._replica.advance(steps)
+
+    def row(self) -> Array:
+        """See `Engine.row`."""
+        sample, stage = self._replica.sample(), self._stage
+        assert stage is not None
+        lengths, pressures, q = sample.columns[:3], sample.columns[3:6], sample.columns[6]
+        bias = 0.5 * stage.kappa_eV * (q - stage.center) ** 2
+        return np.array(
+            [
+                sample.kinetic_K,
+                sample.energy_eV,
+                sample.volume_A3,
+                *lengths,
+                *(pressures * PRESSURE_GPA[self._replica.units]),
+                q,
+                bias,
+                *sample.members_eV,
+            ]
+        )
+
+    def save(self, path: Path) -> None:
+        """See `Engine.save`."""
+        self._replica.save(path)
+
+    def close(self) -> None:
+        """See `Engine.close`."""
+        self._replica.close()
+
+    # --- scripts ------------------------------------------------------------------------------
+
+    def _script(self, stage: Stage, seed: int, first: bool) -> str:
+        setting = self.setting
+        lines = [
+            f"# stage {stage.name}: {stage.steps} steps at {stage.temperature_K:g} K",
+            f"include {setting.script}",
+        ]
+        moving = "all"
+        if stage.n_held:
+            moving = "quorum_moving"
+            lines += [
+                f"group quorum_held id 1:{stage.n_held}",
+                f"group {moving} subtract all quorum_held",
+                "velocity quorum_held set 0 0 0",
+            ]
+        if stage.fresh and first:
+            lines.append(
+                f"velocity {moving} create {stage.temperature_K:.17g} {seed} mom yes dist gaussian"
+            )
+        lines += self._bias(stage)
+        lines += self._motion(stage, moving, seed)
+        if not stage.n_held:
+            # the crystal shall not wander: positions of the interfaces are read from the box
+            lines.append("fix quorum_still all momentum 1000 linear 1 1 1")
+        lines += [
+            f"thermo {setting.interval_steps}",
+            "thermo_style custom step temp pe press pxx pyy pzz vol lz",
+            "thermo_modify norm no flush yes",
+        ]
+        return "\n".join(lines) + "\n"
+
+    def _bias(self, stage: Stage) -> list[str]:
+        variable = self.setting.variable
+        if isinstance(variable, Density):
+            kappa = stage.kappa_eV / ENERGY_EV[self.setting.units]
+            waves = " ".join(map(str, variable.waves))
+            return [f"fix {_BIAS} all rhok {waves} {kappa:.17g} {stage.center:.17g}"]
+        assert isinstance(variable, Named)
+        path = self.folder / "bias.dat"
+        if self.comm.rank == 0:
+            write_atomically(path, variable.biased(stage.kappa_eV, stage.center))
+        # energies on record are those of the potential
+        return [f"fix {_BIAS} all quorum/bias file {path}", f"fix_modify {_BIAS} energy no"]
+
+    def _motion(self, stage: Stage, moving: str, seed: int) -> list[str]:
+        """Thermostat, and the barostat of the edges that move."""
+        setting = self.setting
+        # relaxation times are in LAMMPS's unit of time, a number of steps of its own length
+        heat = f"$(dt*{setting.thermostat_steps})"
+        press = f"$(dt*{setting.barostat_steps})"
+        kelvin = f"{stage.temperature_K:.17g} {stage.temperature_K:.17g} {heat}"
+        edges = "" if stage.box == "fixed" else f"{stage.box} ${{pressure}} ${{pressure}} {press}"
+        if setting.thermostat == "nose-hoover":
+            style = f"npt temp {kelvin} {edges}" if edges else f"nvt temp {kelvin}"
+            return [f"fix quorum_move {moving} {style}"]
+        zero = "no" if stage.n_held else "yes"
+        return [
+            f"fix quorum_move {moving} {f'nph {edges}' if edges else 'nve'}",
+            f"fix quorum_bath {moving} langevin {kelvin} {seed} zero {zero}",
+        ]
+
+
+def _outputs(setting: Setting) -> tuple[str, ...]:
+    """The word of thermo_style for the variable."""
+    variable = setting.variable
+    place = variable.place if isinstance(variable, Named) else 2  # of fix rhok: its size
+    return (f"f_{_BIAS}[{place + 1}]",)
+
+
+def check_plugin(variable: PinnedVariable) -> None:
+    """Refuse a variable of PLUMED's input without the plugin that has fix quorum/bias."""
+    if isinstance(variable, Named) and not lammps_plugin.is_built():
+        raise QuorumError(
+            "the LAMMPS plugin, which has fix quorum/bias, is not built; run `quorum lammps build` "
+            "once on this machine, or leave out plumed in [order_parameter] to use fix rhok"
+        )
+
+
+def check_script(where: str, path: Path) -> None:
+    """Look at the user's script of the potential; `where` is file and key, for errors.
+
+    Raises:
+        QuorumError: no such script, no pair style, commands that are ours.
+    """
+    try:
+        text = path.read_text(encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise QuorumError(
+            f"{where}: {path.name} cannot be read ({error.strerror}); give a LAMMPS script with "
+            "pair_style, pair_coeff and timestep"
+        ) from error
+    words = []
+    for number, line in enumerate(text.splitlines(), 1):
+        word = (line.split("#")[0].split() or [""])[0]
+        if word in _OURS:
+            raise QuorumError(
+                f"{where}: {path.name}, line {number}: `{word}` is done by quorum pin; leave it "
+                "out, so that the script has the potential only (pair_style, masses, timestep)"
+            )
+        words.append(word)
+    if re.search(r"^\s*(include|jump|if|python|plugin)\s", text, re.MULTILINE):
+        return  # what others have is not known
+    for word in ("pair_style", "timestep"):
+        if word not in words:
+            raise QuorumError(f"{where}: {path.name}: has no `{word}`; add it")
