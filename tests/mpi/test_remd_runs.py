@@ -10,6 +10,7 @@ import ase.io
 import numpy as np
 import pytest
 
+from remd_ranks import ranks_of
 from remd_tools import (
     CUNI,
     THERMOSTATS,
@@ -103,30 +104,6 @@ def wait_for(path, process, seconds=60.0):
         assert process.poll() is None, process.communicate()[0]
         assert time.monotonic() < end
         time.sleep(0.02)
-
-
-def ranks_of(launcher):
-    """Process IDs of our Python under a launcher."""
-    children = {}
-    for name in os.listdir("/proc"):
-        if name.isdigit():
-            try:
-                with open(f"/proc/{name}/stat") as stream:
-                    parent = int(stream.read().rsplit(")", 1)[1].split()[1])
-            except OSError:
-                continue
-            children.setdefault(parent, []).append(int(name))
-    found, todo = [], [launcher]
-    while todo:
-        for child in children.get(todo.pop(), []):
-            todo.append(child)
-            try:
-                with open(f"/proc/{child}/cmdline") as stream:
-                    if "quorum_md.cli" in stream.read().split("\0") and child != launcher:
-                        found.append(child)
-            except OSError:
-                continue
-    return [one for one in found if one not in children]
 
 
 def test_a_killed_rank_ends_the_job(tmp_path):

