@@ -55,7 +55,7 @@ def test_the_melting_point_in_small(tmp_path, plugin):
         expected = sign * 0.07 * ENTROPY
         found = point["delta_mu_eV"] / EPSILON_EV
         error = point["error_eV"] / EPSILON_EV
-        assert sign * found > 2 * error, point  # the sign itself
+        assert sign * found > 3 * error, point  # the sign itself
         # finite size and curvature are below a tenth of the value
         assert abs(found - expected) < 3 * np.hypot(error, 0.1 * abs(expected)), point
     melting = report["melting"]
