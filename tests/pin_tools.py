@@ -9,6 +9,7 @@ import numpy as np
 
 from quorum_md.pinning.run_input import PinFile, read_pin
 from quorum_md.units import BOLTZMANN_EV_K, EV_A3_GPA
+from toml_tools import to_toml
 
 BIN = Path(sys.executable).parent
 KELVIN = 119.8  # ε/k of argon: T* = T/KELVIN
@@ -40,21 +41,7 @@ def run_toml(**tables: dict) -> str:
     }
     for name, table in tables.items():
         content.setdefault(name, {}).update(table)
-    text = ""
-    for name, table in content.items():
-        text += f"[{name}]\n"
-        text += "".join(f"{k} = {_toml(v)}\n" for k, v in table.items() if v is not None)
-    return text
-
-
-def _toml(value: object) -> str:
-    if isinstance(value, dict):
-        return "{ " + ", ".join(f"{k} = {_toml(v)}" for k, v in value.items()) + " }"
-    if isinstance(value, list):
-        return "[" + ", ".join(map(_toml, value)) + "]"
-    if isinstance(value, str):
-        return f'"{value}"'
-    return repr(value)
+    return to_toml(content)
 
 
 def write_run(folder: Path, **tables: dict) -> Path:

