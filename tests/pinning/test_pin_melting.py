@@ -136,6 +136,23 @@ def test_members_and_noise_in_their_spread():
     assert np.mean(taken) == pytest.approx(10**2 * 4 / 3 / 3, rel=0.05)
 
 
+def test_a_check_that_fails_leaves_the_result(monkeypatch):
+    """Noise may leave a member without a root by covariance; its bulk differences have one."""
+    model, rng = Model(c=0.0), np.random.default_rng(2)
+    shifts = [shifts_with_errors(np.zeros(4), 1e-6 * np.ones(4)) for _ in range(2)]
+    points = [
+        replace(
+            noisy_point(rng, model, t, 1e-5, 1e-6, shift),
+            covariance_eV=np.array([sign * 1.0, 0.0, 0.0, -sign * 1.0]),
+            covariance_errors_eV=np.ones(4),
+        )
+        for t, shift, sign in zip((980.0, 1020.0), shifts, (1, -1), strict=True)
+    ]
+    found = branch(points, has_committee=True)
+    assert found.by_covariance is None and abs(found.melting.temperature_K - 1000) < 1
+    assert "members by covariance, the check, give no" in " ".join(found.melting.reasons)
+
+
 def _centred(rng):
     # unit variance about the mean of four
     x = rng.normal(size=4)

@@ -112,6 +112,17 @@ def test_a_second_crystal_out_of_registry():
     only("registry", ["L_z"], halved, solid, liquid)
 
 
+def test_a_length_that_breathes():
+    """In one part of a run it may say all solid, while energy and Q say half; not for good."""
+    pinned, solid, liquid = three()
+    n = pinned.n_frames
+    span = MODEL.n_atoms * (MODEL.v_solid - MODEL.v_liquid)
+    for part, expected in ((n // 10, []), (n, ["registry"])):
+        swing = np.where(np.abs(np.arange(n) - n // 2) < part, 0.47 * span, 0.0)
+        job = changed(pinned, volume_A3=lambda v, s=swing: v + s)
+        assert [k for k in kinds(job, solid, liquid) if k == "registry"] == expected
+
+
 def test_froze_and_melted():
     pinned, solid, liquid = three()
     only("froze", ["energy", "all solid"], frozen(pinned, MODEL, 2000, False), solid, liquid)

@@ -286,8 +286,8 @@ def _judge(
         verdict = worst(verdict, "doubtful")
         reasons.append(
             f"Δμ(T) is not a polynomial of degree {len(curve.coefficients) - 1} within its errors "
-            f"(χ² = {curve.chi2:.1f} for {curve.freedom} degrees of freedom); use degree=2 or a "
-            "narrower range"
+            f"(χ² = {curve.chi2:.1f} for {curve.freedom} degrees of freedom); run longer, for the "
+            "errors of short runs are uncertain themselves, or over a narrower range"
         )
     low, high = curve.range_K
     outside = [x for x in (root, *members) if not low <= x <= high]

@@ -7,7 +7,7 @@ agree with them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -91,9 +91,15 @@ def branch(points: list[Point], *, has_committee: bool) -> Branch:
             melting = _melting(used, points, pinned, note)
         else:
             melting = _melting(used, points, bulk or None, [])
-        covariance = _melting(used, points, pinned, []) if len(pinned) == len(used) else None
     except QuorumError as error:
         return Branch(x, points, None, str(error), None, None, nothing, None)
+    covariance = None
+    if len(pinned) == len(used):
+        try:  # a check, which noise may leave without a root for one of the members
+            covariance = _melting(used, points, pinned, [])
+        except QuorumError as error:
+            why = f"members by covariance, the check, give no melting point: {error}"
+            melting = replace(melting, reasons=[*melting.reasons, why])
     at, by_bulk, z = _bulk(points, used, melting)
     return Branch(x, points, melting, None, at, covariance, by_bulk, z)
 
@@ -102,8 +108,6 @@ def _melting(
     used: list[Point], points: list[Point], shifts: list[FreeEnergies] | None, note: list[str]
 ) -> MeltingPoint:
     """Bulk runs serve also where the pinned runs beside them are refused."""
-    from dataclasses import replace
-
     T, mu, error = (np.array([getattr(p, name) for p in used])
                     for name in ("temperature_K", "delta_mu_eV", "error_eV"))  # fmt: skip
     fusion = [p.fusion for p in points if p.fusion is not None and p.fusion.enthalpy_eV.error > 0]

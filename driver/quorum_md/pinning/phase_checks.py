@@ -39,6 +39,7 @@ def phases(run: Kept, solid: Bulk, liquid: Bulk, limits: Limits) -> Refusal | No
     q_l, _ = scaled_q(liquid, n)
     by_q = block_averages((run["q"] - q_l.value) / (q_s.value - q_l.value), _BLOCKS)
     measures = list(_measures(run, solid, liquid))
+    energies = next((blocks for what, blocks, _ in measures if what == "energy"), None)
     for what, blocks, _ in measures:
         for k, (block, error) in enumerate(blocks):
             q = by_q[k].value
@@ -48,6 +49,14 @@ def phases(run: Kept, solid: Bulk, liquid: Bulk, limits: Limits) -> Refusal | No
             apart = max(block - q - _DISAGREE, q - block - max(_DISAGREE, 2 * least))
             if max(beyond, apart) <= _SIGMAS * error:
                 continue
+            # a length breathes: where it says another phase than Q, energy must go the same way, or
+            # the length must stay there
+            if what == "length" and energies is not None and abs(block - q) > _DISAGREE:
+                stays = abs(
+                    np.median([b - one.value for (b, _), one in zip(blocks, by_q, strict=True)])
+                )
+                if (energies[k][0] - q) * np.sign(block - q) < _DISAGREE / 3 and stays < _DISAGREE:
+                    continue
             at = f"at {_time(run, k, len(blocks))}"
             numbers = {f"solid_fraction_{what}": block, "solid_fraction_q": q}
             seen = "; ".join(words(k) for _, _, words in measures)

@@ -82,7 +82,8 @@ def _melting(report: Report, one: Branch) -> list[str]:
         text.append(f"  Δv = {_with_error(at.volume_A3)} Å³/atom   dT/dP = {steep} K/GPa")
     text += _members(report, one)
     if one.slope_z is not None:
-        word = "disagrees with" if slope_disagrees(one) else "agrees with"
+        off = "differs from" if abs(one.slope_z) > 2.5 else "agrees with"
+        word = "disagrees with" if slope_disagrees(one) else off
         text.append(
             f"  slope of the points {word} the enthalpies of the bulk runs: {one.slope_z:+.1f} "
             "standard errors"
