@@ -6,6 +6,7 @@ import pytest
 from pin_tools import LJ, PLUMED, read, write_run
 from quorum_md.errors import QuorumError
 from quorum_md.order_parameters.pinned import named
+from quorum_md.pinning.plan import cost
 from quorum_md.pinning.planned import Planned, bulk_jobs, pinned_jobs, stages
 from quorum_md.pinning.ready import make_ready
 
@@ -122,6 +123,17 @@ def test_gradient_of_a_plumed_value(tmp_path):
         moved.positions += step * direction
         found.append(variable.evaluate(moved)[0])
     assert (found[0] - found[1]) / 2e-4 == pytest.approx((gradient * direction).sum(), rel=1e-5)
+
+
+def test_without_the_plugin(tmp_path, monkeypatch):
+    """Before the first step, also of the measurement for --plan."""
+    write_run(tmp_path)
+    (tmp_path / "plumed.dat").write_text(PLUMED.replace("1-500", "1-384"))
+    order = {"plumed": "plumed.dat", "value": "cv.mean"}
+    ready = make_ready(read(tmp_path, order_parameter=order))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    with pytest.raises(QuorumError, match="is not built; run `quorum lammps build`"):
+        cost(ready, None)
 
 
 def test_jobs_and_stages(tmp_path):

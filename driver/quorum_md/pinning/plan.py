@@ -16,7 +16,7 @@ from .planned import Planned, stages
 from .ready import Ready
 from .run_input import PinFile
 from .tasks import Tasks
-from .workflow import jobs
+from .workflow import jobs, need_plugin
 
 _STEPS = 100  # of the measurement
 
@@ -48,6 +48,7 @@ def describe(ready: Ready) -> str:
 
 def cost(ready: Ready, world: Any) -> str:
     """Time by some steps of the crystal on the ranks of one job; the same text on all ranks."""
+    need_plugin(ready)
     text = ""
     ranks = ready.file.settings.potential.ranks_per_job
     group = world.Split(world.rank // ranks, world.rank) if world.size > 1 else world

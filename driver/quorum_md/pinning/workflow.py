@@ -48,10 +48,7 @@ class Workflow:
         self.ready, self.world, self.report = ready, world, report
         self.began = time.monotonic() if began is None else began
         self.file, self.settings = ready.file, ready.file.settings
-        if self.settings.potential.engine == "lammps":
-            from ..engines.pin_lammps import check_plugin
-
-            check_plugin(ready.variable)
+        need_plugin(ready)
         ranks = self.settings.potential.ranks_per_job
         if world.size % ranks:
             raise self.file.error(
@@ -180,6 +177,14 @@ class Workflow:
         late = time.monotonic() - self.began + 3 * self._slowest_s + 5.0
         stop = bool(self._signal) or late > self.settings.output.time_limit_s
         return bool(self.group.allreduce(int(stop)))
+
+
+def need_plugin(ready: Ready) -> None:
+    """Raises `QuorumError` where LAMMPS needs our plugin and has it not."""
+    if ready.file.settings.potential.engine == "lammps":
+        from ..engines.pin_lammps import check_plugin
+
+        check_plugin(ready.variable)
 
 
 def jobs(file: PinFile) -> list[Planned]:
