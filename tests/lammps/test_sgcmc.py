@@ -48,7 +48,7 @@ def trial_plugin(tmp_path_factory):
     flags += [f'-DQUORUM_LAMMPS_VERSION="{tools.lammps_date}"']
     flags += [f"-I{folder}" for folder in tools.lammps_includes]
     source = __file__.replace("test_sgcmc.py", "trial_energies.cpp")
-    subprocess.run([tools.compiler, *flags, source, "-o", library], check=True)
+    subprocess.run([*tools.compiler, *flags, source, "-o", library], check=True)
     return library
 
 
