@@ -101,7 +101,7 @@ def compare(n, kind, repeats):
     )
 
 
-TOTAL_STEPS, FEW, MANY = 4000, 10, 400
+TOTAL_STEPS, FEW, MANY = 4000, 10, 2000
 TEMPER = """
 variable temperature world {kelvin}
 variable seed world {seeds}

@@ -22,8 +22,11 @@ import tempfile
 import time
 from pathlib import Path
 
+HERE = Path(__file__).resolve().parent  # has a lammps.py of its own
+sys.path = [entry for entry in sys.path if Path(entry).resolve() != HERE]
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("PLUMED_NUM_THREADS", "1")
+# ruff: noqa: E402
 
 import numpy as np
 from ase.build import bulk
