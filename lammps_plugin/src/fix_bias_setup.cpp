@@ -200,7 +200,7 @@ void FixBias::open_kernel()
   std::string problem;
   if (comm->me == 0 && !kernel_) {
     quorum::KernelSetup setup;
-    setup.library = quorum::kernel_library(kernel_file_);
+    setup.kernel = quorum::kernel_library(kernel_file_);
     setup.input = file_;
     setup.log = outfile_;
     setup.n_atoms = int(n_atoms_);

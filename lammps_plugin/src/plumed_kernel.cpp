@@ -33,18 +33,18 @@ bool has_kernel(const std::string &library)
 
 PlumedKernel::PlumedKernel(const KernelSetup &setup) : input_(setup.input)
 {
-  void *handle = open_library(setup.library);
+  void *handle = open_library(setup.kernel);
   if (!handle) {
     const char *why = dlerror();
     throw std::runtime_error(
-        "kernel: " + setup.library + " cannot be opened (" + (why ? why : "unknown reason") +
+        "kernel: " + setup.kernel + " cannot be opened (" + (why ? why : "unknown reason") +
         "); set PLUMED_KERNEL or keyword kernel to the path of " + LIBRARY);
   }
   void *create = dlsym(handle, "plumed_plumedmain_create");
   cmd_ = reinterpret_cast<decltype(cmd_)>(dlsym(handle, "plumed_plumedmain_cmd"));
   finalize_ = reinterpret_cast<decltype(finalize_)>(dlsym(handle, "plumed_plumedmain_finalize"));
   if (!create || !cmd_ || !finalize_)
-    throw std::runtime_error("kernel: " + setup.library + " is no kernel of PLUMED; set "
+    throw std::runtime_error("kernel: " + setup.kernel + " is no kernel of PLUMED; set "
                              "PLUMED_KERNEL or keyword kernel to the path of " + LIBRARY);
   plumed_ = reinterpret_cast<void *(*) ()>(create)();
   const int precision = 8;

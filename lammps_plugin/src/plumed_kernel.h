@@ -13,7 +13,7 @@ namespace quorum {
 
 // How the numbers of the program count, as PLUMED asks for it.
 struct KernelSetup {
-  std::string library, input, log;
+  std::string kernel, input, log;
   int n_atoms = 0;
   double timestep = 0.0;
   bool natural = false;

@@ -1,5 +1,6 @@
 """What the drivers that i-PI loads by path have in common."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Protocol
 
@@ -20,7 +21,7 @@ class Computes(Protocol):
         """All structures of a batch."""
 
 
-class PathDriver(Dummy_driver):
+class PathDriver(Dummy_driver, ABC):
     """A PES driver of i-PI 3.3, one structure or a batch at a time.
 
     Under ``i-pi`` and ``i-pi-driver-py`` an error ends the program with one sentence and exit code
@@ -40,9 +41,9 @@ class PathDriver(Dummy_driver):
             leave(error)
         super().__init__(verbose=bool(kwargs.get("verbose", False)))
 
+    @abstractmethod
     def open(self, parameters: Mapping[str, Any]) -> Computes:
         """What computes, from i-PI's ``<parameters>``."""
-        raise NotImplementedError
 
     def compute_structure(self, cell: np.ndarray, pos: np.ndarray) -> Reply:
         """One structure: *cell* (3, 3) with vectors as columns and *pos* (N, 3), both Bohr."""

@@ -143,7 +143,7 @@ class Toolchain:
     lammps_date: str
     lammps_includes: tuple[Path, ...]
     torch_includes: tuple[Path, ...]
-    library_folders: tuple[Path, ...]
+    link_folders: tuple[Path, ...]
 
 
 def find_mpi_header() -> Path | None:
@@ -200,7 +200,7 @@ def toolchain() -> Toolchain:
             torch / "include" / "torch" / "csrc" / "api" / "include",
             *(part / "include" for part in parts),
         ),
-        library_folders=(torch / "lib", *(part / "lib" for part in parts)),
+        link_folders=(torch / "lib", *(part / "lib" for part in parts)),
     )
 
 
@@ -230,11 +230,11 @@ def commands(tools: Toolchain, folder: Path) -> list[list[str]]:
         *common,
         *(f"-I{include}" for include in tools.torch_includes),
         *TORCH_SOURCES,
-        *(f"-L{libraries}" for libraries in tools.library_folders),
+        *(f"-L{folder}" for folder in tools.link_folders),
         "-Wl,--disable-new-dtags,--no-as-needed",
         *("-lmetatomic_torch", "-lmetatensor_torch", "-lmetatensor"),
         *("-ltorch", "-ltorch_cpu", "-lc10"),
-        *(f"-Wl,-rpath,{libraries}" for libraries in tools.library_folders),
+        *(f"-Wl,-rpath,{folder}" for folder in tools.link_folders),
         *("-o", str(folder / TORCH_PART)),
     ]
     return [plugin, pair, torch]
