@@ -1,9 +1,11 @@
-"""Files that are either complete or not there: write beside the target, fsync, rename."""
+"""Files that are either complete or not there, and folders in which one run writes at a time."""
 
 import contextlib
+import fcntl
 import os
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from .errors import QuorumError
 
@@ -42,6 +44,32 @@ def write_atomically(path: str | os.PathLike[str], content: str | bytes) -> None
                 "path"
             ) from error
         raise
+
+
+def lock(path: Path) -> Any:
+    """Hold a file until it is closed: one run at a time, where the file system has locks.
+
+    Raises:
+        QuorumError: another run holds it, or it cannot be made.
+    """
+    try:
+        file = open(path, "a")
+    except OSError as error:
+        raise QuorumError(
+            f"{path}: cannot be made ({error.strerror}); give the folder of a run that you may "
+            "write to"
+        ) from error
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        file.close()
+        raise QuorumError(
+            f"{path.parent}: another run is writing here; wait until it ends, or give another "
+            "folder"
+        ) from error
+    except OSError:  # no locks here
+        pass
+    return file
 
 
 def _mode(target: Path) -> int:

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from exchange_rows import harmonic_rows, write_journal
+from quorum_md.atomic import lock
 from quorum_md.errors import QuorumError
-from quorum_md.sampling.journal import Journal, lock, read_header, read_rows, reduced_matrix
+from quorum_md.sampling.journal import Journal, read_header, read_rows, reduced_matrix
 from quorum_md.units import BOLTZMANN_EV_K, EV_A3_GPA
 
 

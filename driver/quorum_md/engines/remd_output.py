@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from ..atomic import lock
 from ..errors import QuorumError
-from ..sampling.journal import Header, Journal, Rows, check_header, lock, read_header
+from ..sampling.journal import Header, Journal, Rows, check_header, read_header
 from .lammps_configuration import TYPE, Configuration, Facts, Sample, X
 from .remd_input import RemdFile
 from .remd_layout import Layout

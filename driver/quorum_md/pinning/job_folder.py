@@ -9,18 +9,14 @@ refused-0/          what an attempt left that the analysis refused
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import hashlib
 import json
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..atomic import write_atomically
+from ..atomic import lock, write_atomically
 from ..errors import QuorumError
 from .jobs_on_disk import JOB, SERIES
 from .planned import Planned
@@ -164,24 +160,9 @@ class JobFolder:
         for old in self.path.glob("state-*"):
             old.unlink(missing_ok=True)
 
-    @contextmanager
-    def locked(self) -> Iterator[None]:
-        """One run at a time, where the file system has locks."""
-        try:
-            stream = open(self.path / ".lock", "w", encoding="utf-8")
-        except OSError as error:
-            raise self._cannot(error) from error
-        with stream:
-            # some file systems have no locks
-            with contextlib.suppress(OSError):
-                try:
-                    fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError as error:
-                    raise QuorumError(
-                        f"{self.path}: another run is writing it; wait until it ends, or run "
-                        "another job (--list)"
-                    ) from error
-            yield
+    def locked(self) -> Any:
+        """Held until it is closed: one run at a time, where the file system has locks."""
+        return lock(self.path / ".lock")
 
     def _cannot(self, error: OSError) -> QuorumError:
         return QuorumError(

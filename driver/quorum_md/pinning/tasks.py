@@ -63,13 +63,13 @@ class Tasks:
     def run(self, job: Planned) -> bool:
         """Run a job, again if the analysis refuses it and there are attempts left."""
         folder = JobFolder(self.file.folder, job)
-        status, at = self.group.bcast(self._look(folder) if self.root else None)
-        if status == "done":
-            return True
         if self.root:
             folder.make()
-        lock = folder.locked() if self.root else contextlib.nullcontext()
-        with lock:
+        # before anything is looked at, which another run might be changing
+        with folder.locked() if self.root else contextlib.nullcontext():
+            status, at = self.group.bcast(self._look(folder) if self.root else None)
+            if status == "done":
+                return True
             while True:
                 if not self._run_job(folder, at):
                     return False

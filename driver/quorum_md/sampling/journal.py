@@ -9,7 +9,6 @@ the attempt, `replicas` the permutation during it, `after` the one that the atte
 from __future__ import annotations
 
 import errno
-import fcntl
 import json
 import os
 from dataclasses import asdict, dataclass, field
@@ -152,32 +151,6 @@ class Journal:
                 f"{self.folder / 'journal.bin'}: cannot be written ({error.strerror}); make space, "
                 "then continue from the checkpoint with --resume"
             ) from error
-
-
-def lock(path: Path) -> Any:
-    """Hold a file until it is closed: one run at a time, where the file system has locks.
-
-    Raises:
-        QuorumError: another run holds it, or it cannot be made.
-    """
-    try:
-        file = open(path, "a")
-    except OSError as error:
-        raise QuorumError(
-            f"{path}: cannot be made ({error.strerror}); give the folder of a run that you may "
-            "write to"
-        ) from error
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        file.close()
-        raise QuorumError(
-            f"{path.parent}: another run is writing here; wait until it ends, or give another "
-            "folder"
-        ) from error
-    except OSError:  # no locks here
-        pass
-    return file
 
 
 def reduced_matrix(header: Header, row: Rows) -> npt.NDArray[np.float64]:
