@@ -57,11 +57,11 @@ Cells::Cells(const std::vector<double> &positions_A, const Box &box, double cuto
   for (size_t i = 0; i < n_atoms; i++) order_[size_t(next[size_t(cell_[i])]++)] = int(i);
 }
 
-void Cells::find(int atom, std::vector<Near> &result) const
+// Calls visit(cell, shift, vector of the shift) for all cells that may hold neighbours of a cell, or
+// for the half of them that makes every pair of cells and shifts come once, the cell itself too.
+template <class Visit> void Cells::around(int cell, bool half, const Visit &visit) const
 {
-  if (cutoff_A_ == 0.0) return;
-  const double *here = &positions_A_[3 * size_t(atom)], *h = box_.vectors_A.data();
-  const int cell = cell_[size_t(atom)];
+  const double *h = box_.vectors_A.data();
   const std::array<int, 3> home = {cell / (n_[1] * n_[2]), cell / n_[2] % n_[1], cell % n_[2]};
   // the cell along one direction, and how many boxes away it is; -1: there is none
   auto fold = [&](int d, int place, int &shift) {
@@ -69,28 +69,82 @@ void Cells::find(int atom, std::vector<Near> &result) const
     return shift != 0 && !box_.periodic[d] ? -1 : place - shift * n_[d];
   };
   std::array<int, 3> shift{};
-  for (int a = -reach_[0]; a <= reach_[0]; a++) {
+  for (int a = half ? 0 : -reach_[0]; a <= reach_[0]; a++) {
     const int x = fold(0, home[0] + a, shift[0]);
-    for (int b = -reach_[1]; x >= 0 && b <= reach_[1]; b++) {
+    for (int b = half && a == 0 ? 0 : -reach_[1]; x >= 0 && b <= reach_[1]; b++) {
       const int y = fold(1, home[1] + b, shift[1]);
-      for (int c = -reach_[2]; y >= 0 && c <= reach_[2]; c++) {
+      for (int c = half && a == 0 && b == 0 ? 0 : -reach_[2]; y >= 0 && c <= reach_[2]; c++) {
         const int z = fold(2, home[2] + c, shift[2]);
         if (z < 0) continue;
-        double from[3];
+        double offset[3];
         for (int d = 0; d < 3; d++)
-          from[d] = shift[0] * h[d] + shift[1] * h[3 + d] + shift[2] * h[6 + d] - here[d];
-        const int other = (x * n_[1] + y) * n_[2] + z;
-        for (int k = first_[size_t(other)]; k < first_[size_t(other) + 1]; k++) {
-          const int j = order_[size_t(k)];
-          const double *there = &positions_A_[3 * size_t(j)];
-          const double r[3] = {there[0] + from[0], there[1] + from[1], there[2] + from[2]};
-          if (r[0] * r[0] + r[1] * r[1] + r[2] * r[2] >= cutoff_A_ * cutoff_A_) continue;
-          if (j == atom && shift == std::array<int, 3>{}) continue;
-          result.push_back({j, shift, {r[0], r[1], r[2]}});
-        }
+          offset[d] = shift[0] * h[d] + shift[1] * h[3 + d] + shift[2] * h[6 + d];
+        visit((x * n_[1] + y) * n_[2] + z, shift, offset);
       }
     }
   }
+}
+
+void Cells::find(int atom, std::vector<Near> &result) const
+{
+  if (cutoff_A_ == 0.0) return;
+  const double *here = &positions_A_[3 * size_t(atom)];
+  around(cell_[size_t(atom)], false, [&](int other, const std::array<int, 3> &shift,
+                                  const double *offset) {
+    const double from[3] = {offset[0] - here[0], offset[1] - here[1], offset[2] - here[2]};
+    for (int k = first_[size_t(other)]; k < first_[size_t(other) + 1]; k++) {
+      const int j = order_[size_t(k)];
+      const double *there = &positions_A_[3 * size_t(j)];
+      const double r[3] = {there[0] + from[0], there[1] + from[1], there[2] + from[2]};
+      if (r[0] * r[0] + r[1] * r[1] + r[2] * r[2] >= cutoff_A_ * cutoff_A_) continue;
+      if (j == atom && shift == std::array<int, 3>{}) continue;
+      result.push_back({j, shift, {r[0], r[1], r[2]}});
+    }
+  });
+}
+
+void Cells::pairs(int begin, int end, std::vector<int32_t> &first, std::vector<int32_t> &second,
+                  std::vector<int32_t> &shifts) const
+{
+  first.clear();
+  second.clear();
+  shifts.clear();
+  if (cutoff_A_ == 0.0) return;
+  std::vector<double> sorted(positions_A_.size());    // cell after cell
+  for (size_t k = 0; k < order_.size(); k++)
+    std::copy_n(&positions_A_[3 * size_t(order_[k])], 3, &sorted[3 * k]);
+  const double squared = cutoff_A_ * cutoff_A_;
+  // half of the cells around are enough where all atoms are asked about
+  const bool all = begin <= 0 && end >= int(order_.size());
+  std::vector<int> near;
+  for (int cell = 0; cell + 1 < int(first_.size()); cell++)
+    around(cell, all, [&](int other, const std::array<int, 3> &shift, const double *offset) {
+      const int from = first_[size_t(other)], to = first_[size_t(other) + 1];
+      const bool same = other == cell && shift == std::array<int, 3>{};
+      near.resize(size_t(to - from) + 1);
+      for (int a = first_[size_t(cell)]; a < first_[size_t(cell) + 1]; a++) {
+        const int i = order_[size_t(a)];
+        if (i < begin || i >= end) continue;
+        double here[3];
+        for (int d = 0; d < 3; d++) here[d] = sorted[3 * size_t(a) + d] - offset[d];
+        size_t n = 0;    // no branch: most candidates are too far
+        for (int k = all && same ? a + 1 : from; k < to; k++) {
+          const double *there = &sorted[3 * size_t(k)];
+          const double x = there[0] - here[0], y = there[1] - here[1], z = there[2] - here[2];
+          near[n] = order_[size_t(k)];
+          n += x * x + y * y + z * z < squared;
+        }
+        for (size_t k = 0; k < n; k++) {
+          const int j = near[k];
+          // one of the two atoms has the pair, either one as often as the other
+          if (!all && (i == j ? shift <= std::array<int, 3>{} : ((i + j) % 2 == 0) != (i < j)))
+            continue;
+          first.push_back(i);
+          second.push_back(j);
+          shifts.insert(shifts.end(), shift.begin(), shift.end());
+        }
+      }
+    });
 }
 
 }    // namespace quorum

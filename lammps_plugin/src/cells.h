@@ -3,9 +3,10 @@
 #ifndef QUORUM_CELLS_H
 #define QUORUM_CELLS_H
 
-#include "edges.h"
+#include "box.h"
 
-#include <array>
+#include <cstddef>
+#include <cstdint>
 #include <vector>
 
 namespace quorum {
@@ -24,12 +25,19 @@ class Cells {
   Cells(const std::vector<double> &positions_A, const Box &box, double cutoff_A);
   // Appends the neighbours of an atom, always in the same order.
   void find(int atom, std::vector<Near> &result) const;
+  // Pairs of the atoms from begin to end with all others, so that every pair of two atoms and every
+  // image of an atom with itself comes once if all atoms are asked about, in whatever parts. Takes
+  // the place of what is there; shifts, 3 each, lead from the first atom to an image of the second.
+  void pairs(int begin, int end, std::vector<int32_t> &first, std::vector<int32_t> &second,
+             std::vector<int32_t> &shifts) const;
   // Positions with periodic coordinates inside the box, to which shifts refer.
   const std::vector<double> &positions_A() const { return positions_A_; }
   // Atoms with near numbers are near each other.
-  int cell_of(int atom) const { return cell_[size_t(atom)]; }
+  int cell_of(int atom) const { return cell_[std::size_t(atom)]; }
 
  private:
+  template <class Visit> void around(int cell, bool half, const Visit &visit) const;
+
   Box box_;
   double cutoff_A_ = 0.0;
   std::vector<double> positions_A_;

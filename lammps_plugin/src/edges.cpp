@@ -83,20 +83,6 @@ void EdgeList::clear()
   vectors_A.clear();
 }
 
-// By cofactors.
-std::array<double, 9> inverse(const std::array<double, 9> &h)
-{
-  std::array<double, 9> m{};
-  const double det = h[0] * (h[4] * h[8] - h[5] * h[7]) - h[1] * (h[3] * h[8] - h[5] * h[6]) +
-      h[2] * (h[3] * h[7] - h[4] * h[6]);
-  for (int i = 0; i < 3; i++)
-    for (int j = 0; j < 3; j++) {
-      const int a = (j + 1) % 3, b = (j + 2) % 3, c = (i + 1) % 3, d = (i + 2) % 3;
-      m[3 * i + j] = (h[3 * a + c] * h[3 * b + d] - h[3 * a + d] * h[3 * b + c]) / det;
-    }
-  return m;
-}
-
 void EdgeList::add(int first, int second, const std::array<int, 3> &shift, const double *vector_A)
 {
   if (shifts.empty() && (shift[0] || shift[1] || shift[2])) shifts.assign(3 * size(), 0);

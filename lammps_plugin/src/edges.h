@@ -3,6 +3,7 @@
 #ifndef QUORUM_EDGES_H
 #define QUORUM_EDGES_H
 
+#include "box.h"
 #include "evaluator.h"
 #include "lmptype.h"
 
@@ -22,14 +23,6 @@ struct AtomsView {
   const int *numneigh = nullptr;
   int *const *firstneigh = nullptr;
 };
-
-struct Box {
-  std::array<double, 9> vectors_A{};    // row per vector
-  std::array<bool, 3> periodic{};
-};
-
-// Inverse of the box: fraction d of r is Σ_e r[e] inverse[3 e + d].
-std::array<double, 9> inverse(const std::array<double, 9> &vectors_A);
 
 struct Layout {
   Cluster cluster;

@@ -101,24 +101,8 @@ void BondFinder::make_list(const std::vector<double> &positions, const Box &box)
   box_ = box;
   now_ = cells.positions_A();
   start_fractions_ = fractions_of(now_, box);
-  first_.clear();
-  second_.clear();
-  shifts_.clear();
   const int64_t n = int64_t(positions.size() / 3);
-  std::vector<Near> near;
-  for (int64_t i = n * rank_ / n_ranks_; i < n * (rank_ + 1) / n_ranks_; i++) {
-    near.clear();
-    cells.find(int(i), near);
-    for (const auto &other : near) {
-      // one of the two atoms has the pair, either one as often as the other
-      const int64_t j = other.atom;
-      const bool mine = i == j ? other.shift > std::array<int, 3>{} : ((i + j) % 2 == 0) == (i < j);
-      if (!mine) continue;
-      first_.push_back(int32_t(i));
-      second_.push_back(int32_t(j));
-      shifts_.insert(shifts_.end(), other.shift.begin(), other.shift.end());
-    }
-  }
+  cells.pairs(int(n * rank_ / n_ranks_), int(n * (rank_ + 1) / n_ranks_), first_, second_, shifts_);
 }
 
 const Bonds &BondFinder::find(const std::vector<double> &positions, const Box &box)

@@ -4,7 +4,7 @@
 #ifndef QUORUM_ORDER_BONDS_H
 #define QUORUM_ORDER_BONDS_H
 
-#include "edges.h"
+#include "box.h"
 
 #include <cstdint>
 #include <vector>

@@ -2,7 +2,42 @@
 
 #include "order_pairs.h"
 
+#include "cells.h"
+
+#include <algorithm>
+
 extern "C" {
+
+// Pairs within the reach, each once; their number. Nothing is written if there is no room for all.
+int64_t quorum_order_search(int64_t n_atoms, const double *positions, const double *cell,
+                            const int32_t *periodic, double reach, int capacity, int32_t *first,
+                            int32_t *second, int32_t *shifts)
+{
+  const std::vector<double> given(positions, positions + 3 * n_atoms);
+  quorum::Box box;
+  std::copy_n(cell, 9, box.vectors_A.begin());
+  for (int d = 0; d < 3; d++) box.periodic[d] = periodic[d] != 0;
+  const quorum::Cells cells(given, box, reach);
+  std::vector<int32_t> i, j, s;
+  cells.pairs(0, int(n_atoms), i, j, s);
+  if (int64_t(i.size()) > capacity) return int64_t(i.size());
+  // to positions as they were given, which may lie outside the box
+  const auto inv = quorum::inverse(box.vectors_A);
+  std::vector<int32_t> away(given.size());
+  for (size_t k = 0; k < given.size(); k += 3)
+    for (int d = 0; d < 3; d++) {
+      double f = 0.0;
+      for (int e = 0; e < 3; e++) f += (given[k + e] - cells.positions_A()[k + e]) * inv[3 * e + d];
+      away[k + d] = int32_t(std::lround(f));
+    }
+  for (size_t k = 0; k < i.size(); k++)
+    for (int d = 0; d < 3; d++)
+      shifts[3 * k + d] =
+          s[3 * k + d] + away[3 * size_t(i[k]) + d] - away[3 * size_t(j[k]) + d];
+  std::copy(i.begin(), i.end(), first);
+  std::copy(j.begin(), j.end(), second);
+  return int64_t(i.size());
+}
 
 int64_t quorum_order_pairs(int64_t n, const int32_t *first, const int32_t *second,
                            const int32_t *shifts, const double *positions, const double *cell,

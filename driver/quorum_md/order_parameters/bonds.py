@@ -1,4 +1,4 @@
-"""Pairs of atoms within a cutoff, from a vesin list that is kept while it holds."""
+"""Pairs of atoms within a cutoff, from a list that is kept while it holds."""
 
 from __future__ import annotations
 
@@ -43,18 +43,16 @@ class Bonds:
 class BondFinder:
     """Pairs of structures that follow one another.
 
-    A list that reaches a little further is kept. It holds as long as no pair outside it can have
-    come within the cutoff: with x = x₀F + u for a cell that changed by F, distances shrink by no
-    more than F's smallest singular value and twice the largest u.
+    A list is kept that reaches a little further, but for the first one: most often there is only
+    one structure. It holds as long as no pair outside it can have come within the cutoff: with
+    x = x₀F + u for a cell that changed by F, distances shrink by no more than F's smallest singular
+    value and twice the largest u.
     """
 
     def __init__(self, cutoff: float, functions: PairFunctions):
-        import vesin
-
         self.cutoff = cutoff
         self._functions = functions
-        self._reach = (1 + _SKIN) * cutoff
-        self._list = vesin.NeighborList(cutoff=self._reach, full_list=False, n_threads=1)
+        self._reach = (1 + 1e-9) * cutoff  # pairs at the cutoff are within it
         self._kept: tuple[Any, ...] | None = None
 
     def find(self, positions: Array, cell: Array, pbc: npt.NDArray[np.bool_]) -> Bonds:
@@ -66,8 +64,9 @@ class BondFinder:
             pbc: (3,).
         """
         if self._kept is None or not self._holds(positions, cell, pbc):
-            i, j, shifts = self._list.compute(positions, cell, pbc, "ijS")
-            pairs = i.astype(np.int32), j.astype(np.int32), shifts.astype(np.int32)
+            if self._kept is not None:
+                self._reach = (1 + _SKIN) * self.cutoff
+            pairs = self._functions.search(positions, cell, pbc, self._reach)
             self._kept = (*pairs, positions.copy(), cell.copy(), pbc.copy())
         i, j, shifts = self._kept[:3]
         return Bonds(*self._functions.pairs(i, j, shifts, positions, cell, self.cutoff))

@@ -17,7 +17,8 @@ from ..errors import QuorumError, warn
 from ..native import cache_folder, open_library
 from .pair_functions import Array, Ends, Index, NumpyFunctions, PairFunctions, References
 
-SOURCE = "order_pairs.cpp"
+SOURCES = ["order_pairs.cpp", "cells.cpp"]
+_MADE_OF = ["order_pairs*", "cells*", "box.h"]
 _AGREEMENT = 1e-12  # of numbers of the order of 1
 
 
@@ -27,6 +28,24 @@ class CompiledFunctions:
     def __init__(self, library: ctypes.CDLL):
         self._library = library
         library.quorum_order_pairs.restype = ctypes.c_int64
+        library.quorum_order_search.restype = ctypes.c_int64
+        self._room = 0
+
+    def search(
+        self, positions: Array, cell: Array, pbc: npt.NDArray[np.bool_], reach: float
+    ) -> tuple[Index, Index, Index]:
+        """See `NumpyFunctions.search`."""
+        positions, cell = np.ascontiguousarray(positions), np.ascontiguousarray(cell)
+        count = max(self._room, 16 * len(positions))
+        while True:
+            room = count
+            first, second = np.empty(room, dtype=np.int32), np.empty(room, dtype=np.int32)
+            shifts = np.empty((room, 3), dtype=np.int32)
+            count = self._call("search", len(positions), positions, cell, pbc.astype(np.int32),
+                               float(reach), room, first, second, shifts)  # fmt: skip
+            if count <= room:
+                self._room = count + count // 10
+                return first[:count], second[:count], shifts[:count]
 
     def pairs(
         self,
@@ -162,6 +181,11 @@ def largest_difference(compiled: PairFunctions) -> float:
         ("pull", (first, second, ends, per_atom, (gradients[0], gradients[1]))),
         ("forces", (first, second, vectors, rng.normal(size=(n, 3)), n_atoms)),
     ]
+    positions = 3 * rng.normal(size=(40, 3))
+    for sides, pbc in ((2.5, [True, True, True]), (9.0, [True, False, True])):
+        place = positions, sides * np.eye(3) + 0.2 * cell, np.array(pbc), 3.0
+        if _pairs_in_order(compiled, *place) != _pairs_in_order(plain, *place):
+            return float("inf")
     most = 0.0
     for name, arguments in calls:
         ours, theirs = (_arrays(getattr(one, name)(*arguments)) for one in (compiled, plain))
@@ -172,6 +196,15 @@ def largest_difference(compiled: PairFunctions) -> float:
     return most
 
 
+def _pairs_in_order(functions: PairFunctions, *place: Any) -> list[tuple[int, ...]]:
+    """Pairs that were found, each from its lower end."""
+    found = np.column_stack(functions.search(*place))
+    turned = found[:, [1, 0, 2, 3, 4]] * np.array([1, 1, -1, -1, -1])
+    return sorted(
+        map(min, zip(map(tuple, found.tolist()), map(tuple, turned.tolist()), strict=True))
+    )
+
+
 def _arrays(result: Any) -> tuple[npt.NDArray[Any], ...]:
     return result if isinstance(result, tuple) else (result,)
 
@@ -179,6 +212,6 @@ def _arrays(result: Any) -> tuple[npt.NDArray[Any], ...]:
 def _library() -> ctypes.CDLL | None:
     """The library; None without a compiler, or where nothing can be written."""
     try:
-        return open_library("order parameters", "order", [SOURCE], ["order_pairs*"], ["-O3"])
+        return open_library("order parameters", "order", SOURCES, _MADE_OF, ["-O3"])
     except (QuorumError, OSError):
         return None

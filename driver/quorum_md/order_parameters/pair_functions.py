@@ -17,6 +17,10 @@ Ends = tuple[Array, Array] | None
 class PairFunctions(Protocol):
     """The parts that cost; see `NumpyFunctions` for what each is."""
 
+    def search(
+        self, positions: Array, cell: Array, pbc: npt.NDArray[np.bool_], reach: float
+    ) -> tuple[Index, Index, Index]: ...
+
     def pairs(
         self,
         first: Index,
@@ -72,7 +76,17 @@ class References:
 
 
 class NumpyFunctions:
-    """Plain numpy."""
+    """Plain numpy, and vesin for the search."""
+
+    def search(
+        self, positions: Array, cell: Array, pbc: npt.NDArray[np.bool_], reach: float
+    ) -> tuple[Index, Index, Index]:
+        """Pairs of atoms and images within a reach, each once: atoms, shifts (E, 3) in cells."""
+        import vesin
+
+        finder = vesin.NeighborList(cutoff=reach, full_list=False, n_threads=1)
+        i, j, shifts = finder.compute(positions, cell, pbc, "ijS")
+        return i.astype(np.int32), j.astype(np.int32), shifts.astype(np.int32)
 
     def pairs(
         self,
