@@ -163,6 +163,20 @@ def test_root_of_a_scan_with_its_errors():
     assert straight.verdict == "doubtful" and "χ²" in straight.reasons[0]
 
 
+def test_errors_that_are_too_small_are_found_by_the_scatter():
+    """Points that scatter by eight times what they claim, as those of short runs may."""
+    T, entropy, T_m = np.linspace(900.0, 1100.0, 8), 1e-4, 1000.0
+    rng = np.random.default_rng(1)
+    z = []
+    for _ in range(300):
+        mu = entropy * (T - T_m) + 8e-4 * rng.normal(size=8)
+        result = melting_point(T, mu, np.full(8, 1e-4), None)
+        z.append((result.temperature_K - T_m) / result.statistical_error_K)
+        assert result.verdict == "doubtful" and "multiplied by" in result.reasons[0]
+    # an error from eight points has Student's t, of variance 6/4
+    assert_unit_normal(np.array(z) / 1.5**0.5, high=1.2)
+
+
 def test_no_melting_is_a_sentence():
     T, shifts = np.array([900.0, 1000.0, 1100.0]), [shift_of([0.001, -0.001])] * 3
     errors = np.full(3, 1e-4)

@@ -26,7 +26,7 @@ Array = NDArray[np.float64]
 _SHIFT_DOUBTFUL = 0.1
 # the same of T, to which enthalpies of fusion carry Δμ(T) beyond the temperatures
 _BEYOND = 0.05
-# chance of a χ² as large or larger below which Δμ(T) is not the assumed polynomial
+# chance of a χ² as large or larger below which Δμ(T) is not the assumed polynomial within errors
 _CHI2_CHANCE = 0.01
 
 
@@ -37,7 +37,8 @@ class MeltingPoint:
     Attributes:
         temperature_K: of the mean of the members.
         members_K: (K,) of each member.
-        statistical_error_K: sampling error of `temperature_K`.
+        statistical_error_K: sampling error of `temperature_K`; larger than the errors of the points
+            make it where these scatter more than chance allows about the curve, by √(χ²/freedom).
         model_error_K: standard deviation over the members, sampling noise taken out.
         model_error_uncorrected_K: with the noise left in.
         slope_eV_K, slope_error_eV_K: dΔμ/dT per atom at `temperature_K`, the entropy of fusion, and
@@ -187,6 +188,7 @@ def melting_point(
         centred = np.array([shift.centred_errors_eV for shift in shifts])  # (n_T, K)
         noise = (share**2 @ centred**2).sum() / (own.shape[1] - 1) / slope**2
         whole = members.var(ddof=1)
+    scatter = excess_scatter(curve.chi2, curve.freedom)
     # dΔμ/dT at a root that moves with the coefficients
     steepness = np.array([2 * (root - curve.center), 1.0, 0.0])[2 - degree :]
     bend = 2 * coefficients[0] if degree == 2 else 0.0
@@ -194,14 +196,23 @@ def melting_point(
     return MeltingPoint(
         temperature_K=root,
         members_K=members,
-        statistical_error_K=float(np.sqrt(at_root @ curve.covariance @ at_root) / slope),
+        statistical_error_K=scatter * float(np.sqrt(at_root @ curve.covariance @ at_root) / slope),
         model_error_K=float(np.sqrt(max(0.0, whole - noise))),
         model_error_uncorrected_K=float(np.sqrt(whole)),
         slope_eV_K=slope,
-        slope_error_eV_K=float(np.sqrt(steepness @ curve.covariance @ steepness)),
+        slope_error_eV_K=scatter * float(np.sqrt(steepness @ curve.covariance @ steepness)),
         verdict=verdict,
         reasons=reasons,
     )
+
+
+def excess_scatter(chi2: float, freedom: int) -> float:
+    """√(χ²/freedom), by which errors are too small, where chance does not make it; else 1."""
+    from scipy.stats import chi2 as distribution
+
+    if freedom <= 0 or distribution.sf(chi2, freedom) >= _CHI2_CHANCE:
+        return 1.0
+    return float((chi2 / freedom) ** 0.5)
 
 
 class _Curve:
@@ -280,14 +291,14 @@ def _root(coefficients: Array, T: Array, center: float) -> tuple[float, float]:
 def _judge(
     T: Array, curve: _Curve, root: float, members: Array, verdict: str, reasons: list[str]
 ) -> tuple[str, list[str]]:
-    from scipy.stats import chi2
-
-    if curve.freedom > 0 and chi2.sf(curve.chi2, curve.freedom) < _CHI2_CHANCE:
+    scatter = excess_scatter(curve.chi2, curve.freedom)
+    if scatter > 1:
         verdict = worst(verdict, "doubtful")
         reasons.append(
             f"Δμ(T) is not a polynomial of degree {len(curve.coefficients) - 1} within its errors "
-            f"(χ² = {curve.chi2:.1f} for {curve.freedom} degrees of freedom); run longer, for the "
-            "errors of short runs are uncertain themselves, or over a narrower range"
+            f"(χ² = {curve.chi2:.1f} for {curve.freedom} degrees of freedom), so that its sampling "
+            f"error is multiplied by {scatter:.1f}; run longer, for the errors of short runs are "
+            "uncertain themselves, or over a narrower range"
         )
     low, high = curve.range_K
     outside = [x for x in (root, *members) if not low <= x <= high]

@@ -19,8 +19,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import brentq
 from scipy.special import xlogy
-from scipy.stats import chi2
 
+from ..averages.melting import excess_scatter
 from ..units import BOLTZMANN_EV_K
 from .branch import Branch
 from .melt import SAME
@@ -28,7 +28,6 @@ from .points import Point
 from .series import Array
 
 _GRID = 61
-_CHANCE = 0.01  # of a χ² as large, below which the melt is no regular solution
 
 
 @dataclass(frozen=True)
@@ -83,7 +82,8 @@ def liquidus(branches: Sequence[Branch], x_s: float) -> Liquidus | None:
     step = 1e-4 * T
     above, below = (fit.value(x, T + sign * step, fit.coefficients) for sign in (1, -1))
     slope = (above - below) / (2 * step)
-    error = np.sqrt(np.einsum("nc,cd,nd->n", rows, fit.covariance, rows)) / slope
+    scatter = excess_scatter(fit.chi2, fit.freedom)
+    error = scatter * np.sqrt(np.einsum("nc,cd,nd->n", rows, fit.covariance, rows)) / slope
     members, model = np.empty((0, len(x))), np.zeros(len(x))
     if all(p.shift is not None for p in points):
         shifts = [p.shift for p in points if p.shift is not None]
@@ -94,14 +94,16 @@ def liquidus(branches: Sequence[Branch], x_s: float) -> Liquidus | None:
         noise = (share**2 @ centred**2).sum(axis=1) / (own.shape[1] - 1) / slope**2
         model = np.sqrt(np.maximum(members.var(axis=0, ddof=1) - noise, 0.0))
     reasons = []
-    if fit.freedom and chi2.sf(fit.chi2, fit.freedom) < _CHANCE:
+    if scatter > 1:
         reasons.append(
             f"the melt is not a regular solution within the errors (χ² = {fit.chi2:.1f} for "
-            f"{fit.freedom} degrees of freedom); trust the melts that were run, not the curve"
+            f"{fit.freedom} degrees of freedom), so that the sampling errors are multiplied by "
+            f"{scatter:.1f}; trust the melts that were run, not the curve"
         )
+    omega, omega_error = fit.coefficients[-1], scatter * fit.covariance[-1, -1] ** 0.5
     return Liquidus(
-        x_s, float(fit.coefficients[-1]), float(fit.covariance[-1, -1]) ** 0.5, x, T, error, model,
-        members, fit.chi2, fit.freedom, reasons,
+        x_s, float(omega), float(omega_error), x, T, error, model, members, fit.chi2, fit.freedom,
+        reasons,
     )  # fmt: skip
 
 

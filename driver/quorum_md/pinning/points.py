@@ -9,10 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
-from scipy.stats import chi2
 
 from ..averages.free_energy import FreeEnergies, combined, free_energies
-from ..averages.verdict import DISAGREEMENT_CHANCE, INDEPENDENT_DOUBTFUL
+from ..averages.melting import excess_scatter
+from ..averages.verdict import INDEPENDENT_DOUBTFUL
 from .bulk import Bulk, Fusion, fusion
 from .jobs_on_disk import Job
 from .melt import SAME, first_fraction, melt_fraction, tangent
@@ -156,8 +156,7 @@ def _scatter(good: list[PinnedMean], mu: float) -> float:
     if len(good) < 2:
         return 1.0
     chi = sum(((m.delta_mu_eV - mu) / m.own_error_eV) ** 2 for m in good if m.own_error_eV > 0)
-    by_chance = chi2.sf(chi, len(good) - 1) >= DISAGREEMENT_CHANCE
-    return 1.0 if by_chance else float((chi / (len(good) - 1)) ** 0.5)
+    return excess_scatter(chi, len(good) - 1)
 
 
 def _doubts(good: list[PinnedMean], scatter: float) -> list[str]:
