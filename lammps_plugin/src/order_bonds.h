@@ -6,6 +6,7 @@
 
 #include "box.h"
 
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 
@@ -15,8 +16,8 @@ struct Bonds {
   std::vector<int32_t> first, second;
   std::vector<double> vectors, lengths;    // from the first atom to the second, 3 each
 
-  size_t size() const { return lengths.size(); }
-  void resize(size_t n);
+  std::size_t size() const { return lengths.size(); }
+  void resize(std::size_t n);
 };
 
 // Of structures that follow one another. Every rank has all positions, and the pairs of some atoms:
