@@ -8,10 +8,12 @@ import pytest
 from lammps_tools import environment
 from pin_tools import EPSILON_EV, LJ, PLUMED, SIGMA_A, read
 from quorum_md.engines.pin_stage import COLUMNS, Setting, Stage
+from quorum_md.order_parameters.kernel import find_kernel
 from quorum_md.order_parameters.pinned import Density, Restraint, named
 from quorum_md.pinning.crystal import build_box
 from quorum_md.units import EV_A3_GPA
 
+needs_kernel = pytest.mark.skipif(find_kernel() is None, reason="no PLUMED kernel")
 KELVIN = 100.0
 ENGINES = ("lammps", "i-pi")
 
@@ -39,9 +41,10 @@ def engine(tmp_path, model):
         folder = tmp_path / f"{where}-{name}"
         folder.mkdir(exist_ok=True)
         setting = Setting(
-            root=tmp_path, elements=("Ar",), variable=variable, pressure_GPa=0.1,
-            interval_steps=10, thermostat=thermostat, thermostat_steps=50, barostat_steps=200,
-            model=str(model), timestep_fs=10.0, **{"script": str(tmp_path / "in.lj"), **more},
+            root=tmp_path, variable=variable, pressure_GPa=0.1, interval_steps=10,
+            thermostat=thermostat, thermostat_steps=50, barostat_steps=200, model=str(model),
+            timestep_fs=10.0,
+            **{"elements": ("Ar",), "script": str(tmp_path / "in.lj"), **more},
         )  # fmt: skip
         kind = {"lammps": LammpsEngine, "i-pi": IpiEngine}[name]
         opened.append(kind(setting, MPI.COMM_SELF, folder, name))
@@ -220,3 +223,56 @@ def test_a_value_of_plumed_in_lammps(tmp_path, engine, monkeypatch):
     strain = Restraint(variable, 500.0, 0.5, tmp_path).evaluate(atoms).strain_eV
     shift = -strain[2, 2] / atoms.get_volume() * EV_A3_GPA
     assert column(biased, "pzz_GPa") - column(free, "pzz_GPa") == pytest.approx(shift, rel=1e-4)
+
+
+@pytest.mark.plumed
+@needs_kernel
+@pytest.mark.parametrize("name", ENGINES)
+def test_the_kernel_pins_as_the_native_backend_does(name, tmp_path, engine, monkeypatch):
+    """backend = "plumed": the same run, row by row, and a log of PLUMED's in the job's folder."""
+    monkeypatch.setenv("LAMMPS_PLUGIN_PATH", environment()["LAMMPS_PLUGIN_PATH"])
+    atoms = build_box(read(tmp_path)).atoms
+    path = tmp_path / "plumed.dat"
+    # two values: the one that is pinned is not the first of the input
+    other = "d: FCCUBIC SPECIES=1-9 SWITCH={RATIONAL R_0=3 D_MAX=6} ALPHA=27 SUM\n"
+    units, rest = PLUMED.replace("1-500", "1-384").split("\n", 1)
+    path.write_text(f"{units}\n{other}{rest}")
+    stage = Stage("pull", 60, KELVIN, "z", kappa_eV=300.0, center=0.5)
+    rows = []
+    for backend in ("native", "plumed"):
+        one, folder = engine(name, named(path, "cv.mean", backend), where=backend)
+        state = folder / f"state{one.suffix}"
+        one.begin(atoms, KELVIN, 1, state)
+        one.open(stage, state, 2, True)
+        for _ in range(3):
+            one.advance(20)
+            rows.append(one.row())
+    np.testing.assert_allclose(rows[3:], rows[:3], rtol=2e-6, atol=1e-7)
+    assert named(path, "cv.mean").evaluate(atoms)[0] > 0.9 > 0.6 > column(rows[2], "q")
+    assert (folder / "plumed.log").exists() == (name == "lammps")
+
+
+def test_charges(tmp_path, engine):
+    """atom_style charge: energies by Coulomb's law, after every start."""
+    from ase.build import bulk
+    from ase.neighborlist import neighbor_list
+
+    atoms = bulk("NaCl", "rocksalt", a=5.64, cubic=True) * 3
+    atoms.rattle(0.1, seed=1)
+    (tmp_path / "in.nacl").write_text(
+        "set type 1 charge 0.9\nset type 2 charge -0.9\n"
+        "pair_style coul/cut 7.0\npair_coeff * *\nneighbor 1.0 bin\ntimestep 0.001\n"
+    )
+    more = {"script": str(tmp_path / "in.nacl"), "elements": ("Na", "Cl"), "atom_style": "charge"}
+    one, folder = engine("lammps", Density((6, 0, 0)), **more)
+    states = [folder / f"state{k}{one.suffix}" for k in range(2)]
+    one.begin(atoms, KELVIN, 1, states[0])
+    one.open(Stage("one", 0, KELVIN, "z"), states[0], 2, True)
+    charges = np.where(atoms.symbols == "Na", 0.9, -0.9)
+    i, j, r = neighbor_list("ijd", atoms, 7.0)
+    energy = 0.5 * 14.399645 * (charges[i] * charges[j] / r).sum()
+    assert abs(energy) > 50
+    assert column(one.row(), "potential_eV") == pytest.approx(energy, rel=1e-6)
+    one.save(states[1])
+    one.open(Stage("two", 0, KELVIN, "z"), states[1], 2, False)
+    assert column(one.row(), "potential_eV") == pytest.approx(energy, rel=1e-6)

@@ -36,6 +36,8 @@ def input_of(
         driver = "quorum_ipi_bias.py"
         write_atomically(folder / "bias.dat", variable.biased(stage.kappa_eV, stage.center))
         parameters = f"plumed: {folder / 'bias.dat'}, template: {template}"
+        if variable.backend:
+            parameters += f", backend: {variable.backend}"
     elif isinstance(variable, Density):
         driver = "quorum_ipi_density.py"
         waves = {"waves": list(variable.waves)}

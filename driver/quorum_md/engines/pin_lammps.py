@@ -61,12 +61,12 @@ class LammpsEngine:
                 specorder=list(setting.elements),
                 masses=True,
                 units=setting.units,
-                atom_style="atomic",
+                atom_style=setting.atom_style,
                 parallel=False,  # ase lets the first of all ranks write, this is that of a group
             )
             script = [
                 f"units {setting.units}",
-                "atom_style atomic",
+                f"atom_style {setting.atom_style}",
                 "boundary p p p",
                 f"read_data {data}",
                 f"include {setting.script}",
@@ -160,7 +160,13 @@ class LammpsEngine:
         if self.comm.rank == 0:
             write_atomically(path, variable.biased(stage.kappa_eV, stage.center))
         # energies on record are those of the potential
-        return [f"fix {_BIAS} all quorum/bias file {path}", f"fix_modify {_BIAS} energy no"]
+        backend = f" backend {variable.backend}" if variable.backend else ""
+        if variable.backend == "plumed":
+            backend += f" outfile {self.folder / 'plumed.log'}"
+        return [
+            f"fix {_BIAS} all quorum/bias file {path}{backend}",
+            f"fix_modify {_BIAS} energy no",
+        ]
 
     def _motion(self, stage: Stage, moving: str, seed: int) -> list[str]:
         """Thermostat, and the barostat of the edges that move."""

@@ -70,7 +70,7 @@ class Setting:
         elements: of the atom types.
         pressure_GPa: of the barostat.
         thermostat: "langevin" or "nose-hoover"; both relaxation times in steps.
-        script, units, arguments: of LAMMPS.
+        script, units, arguments, atom_style: of LAMMPS.
         model, timestep_fs: of i-PI.
     """
 
@@ -84,6 +84,7 @@ class Setting:
     barostat_steps: int
     script: str = ""
     units: str = "metal"
+    atom_style: str = "atomic"
     arguments: tuple[str, ...] = ()
     model: str = ""
     timestep_fs: float = 0.0

@@ -26,6 +26,8 @@ from .words import read_statements
 if TYPE_CHECKING:
     from ase import Atoms
 
+    from .variables import Variables
+
 Array = npt.NDArray[np.float64]
 RESTRAINT = "quorum_pin"  # label of the bias in the input that an engine gets
 _FULL = 0.9  # of a perfect crystal's |ρ_k|/N is enough for a good variable
@@ -71,11 +73,9 @@ class Restraint:
         self._variable, self._kappa, self._center = variable, kappa_eV, center
         self._named = None
         if isinstance(variable, Named):
-            from .variables import open_variables
-
             path = folder / "bias.dat"
             write_atomically(path, variable.biased(kappa_eV, center))
-            self._named = open_variables(path)
+            self._named = variable.opened(path)
 
     def evaluate(self, atoms: Atoms) -> Pull:
         """On a structure."""
@@ -145,10 +145,12 @@ class Named:
     Attributes:
         path: of the input, which has no bias of its own.
         value: its name, "cv.morethan".
+        backend: native, plumed, or empty: plumed only for what only PLUMED has.
     """
 
     path: str
     value: str
+    backend: str = ""
 
     @property
     def text(self) -> str:
@@ -192,18 +194,22 @@ class Named:
         ]
         return "\n".join(lines) + "\n"
 
+    def opened(self, path: Path) -> Variables:
+        """What `biased` has written, by the backend that is asked for."""
+        from .variables import open_variables
+
+        return open_variables(path, self.backend or None)
+
     def evaluate(self, atoms: Atoms) -> tuple[float, Array]:
         """See `PinnedVariable`."""
         import tempfile
-
-        from .variables import open_variables
 
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / Path(self.path).name
             # of ½ (Q − a)², forces over −(Q − a): a far from any value
             far = -1e6
             write_atomically(path, self.biased(1.0, far))
-            answer = open_variables(path).evaluate(atoms)
+            answer = self.opened(path).evaluate(atoms)
         value = answer.values[self.value]
         return value, -answer.forces / (value - far)
 
@@ -216,7 +222,7 @@ def _word(word: str, beside: Path) -> str:
     return f"{key}{equal}{{{value}}}" if " " in value else f"{key}{equal}{value}"
 
 
-def named(path: str | Path, value: str = "") -> Named:
+def named(path: str | Path, value: str = "", backend: str = "") -> Named:
     """A value of a PLUMED input; the only one if it has one.
 
     Raises:
@@ -229,7 +235,7 @@ def named(path: str | Path, value: str = "") -> Named:
             raise QuorumError(
                 f"{path}: value: this key is missing; say which value is pinned, as cv.morethan"
             ) from None
-        return Named(str(path), value)
+        return Named(str(path), value, backend)
     biased = [one for one in names if one.endswith(".bias")]
     if biased:
         raise QuorumError(
@@ -237,8 +243,8 @@ def named(path: str | Path, value: str = "") -> Named:
             "RESTRAINT and walls"
         )
     if not value and len(names) == 1:
-        return Named(str(path), names[0])
+        return Named(str(path), names[0], backend)
     if value not in names:
         asked = f'got "{value}"' if value else "this key is missing"
         raise QuorumError(f"{path}: value: {asked}; {nearest(value, names)}")
-    return Named(str(path), value)
+    return Named(str(path), value, backend)

@@ -43,7 +43,7 @@ def make_ready(file: PinFile) -> Ready:
     order = settings.order_parameter
     variable: PinnedVariable
     if order.plumed:
-        variable = named(file.place(order.plumed), order.value)
+        variable = named(file.place(order.plumed), order.value, order.backend)
     elif order.rhok:
         variable = Density((order.rhok[0], order.rhok[1], order.rhok[2]))
     else:
@@ -69,6 +69,7 @@ def make_ready(file: PinFile) -> Ready:
         thermostat_steps=run.thermostat_steps,
         barostat_steps=run.barostat_steps,
         script=potential.script,
+        atom_style=potential.atom_style,
         units=potential.units,
         arguments=potential.arguments,
         model=potential.model,

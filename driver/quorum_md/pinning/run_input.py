@@ -28,12 +28,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..errors import QuorumError
+from ..order_parameters.variables import BACKENDS
 from ..toml_input import InputFile, at_least, duration_s, nearest, read_toml
 from .run_system import Box, Crystal, Liquid, State
 
 ENGINES = ("lammps", "i-pi")
 THERMOSTATS = ("langevin", "nose-hoover")
 UNITS = ("metal", "real")
+ATOM_STYLES = ("atomic", "charge")
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,7 @@ class Potential:
     engine: str = "lammps"
     script: str = ""  # of LAMMPS: pair style, masses, time step; no box and no fixes
     units: str = "metal"
+    atom_style: str = "atomic"  # charge: the script gives charges (set type 1 charge 1.0)
     model: str = ""  # of i-PI: a model file
     timestep_fs: float = 0.0  # of i-PI; LAMMPS has it in its script
     arguments: tuple[str, ...] = ()  # of LAMMPS's command line, ["-sf", "omp"]
@@ -61,6 +64,10 @@ class Potential:
             raise QuorumError(f"timestep_fs: got {self.timestep_fs:g}, expected one for i-PI in fs")
         if self.units not in UNITS:
             raise QuorumError(f'units: got "{self.units}"; {nearest(self.units, UNITS)}')
+        if self.atom_style not in ATOM_STYLES:
+            raise QuorumError(
+                f'atom_style: got "{self.atom_style}"; {nearest(self.atom_style, ATOM_STYLES)}'
+            )
         if len(set(self.elements)) < len(self.elements) or not self.elements:
             raise QuorumError(f"elements: got {list(self.elements)}, expected different ones")
         at_least("ranks_per_job", self.ranks_per_job)
@@ -72,11 +79,16 @@ class OrderVariable:
 
     plumed: str = ""  # input file of PLUMED, without a restraint; empty: rhok
     value: str = ""  # of that file, "cv.morethan"; left out if it has one only
+    backend: str = ""  # native or plumed (the kernel); left out: plumed for what only PLUMED has
     rhok: tuple[int, ...] = ()  # waves along the edges of the box; found if left out
 
     def __post_init__(self) -> None:
         if self.value and not self.plumed:
             raise QuorumError(f'value: got "{self.value}" without plumed, the file that has it')
+        if self.backend and self.backend not in BACKENDS:
+            raise QuorumError(f'backend: got "{self.backend}"; {nearest(self.backend, BACKENDS)}')
+        if self.backend and not self.plumed:
+            raise QuorumError(f'backend: got "{self.backend}" without plumed, the file it is for')
         if self.rhok and (len(self.rhok) != 3 or not any(self.rhok)):
             raise QuorumError(f"rhok: got {list(self.rhok)}, expected three whole numbers")
         if self.rhok and self.plumed:
