@@ -31,10 +31,19 @@ case "${1:---bulk}" in
   --pin) pin committee.toml ;;
   --truth) pin bop.toml ;;
   --fit)
-    $python generate.py -o run/first.extxyz
-    $quorum fit run/first.extxyz -o run/first.pt --cutoff 5.5 --epochs 60
-    $python generate.py -o run/more.extxyz --driver run/first.pt --seed 1
-    $quorum fit run/first.extxyz run/more.extxyz -o gaas.pt --cutoff 5.5 --epochs 40
+    # rounds: a committee shows what it does where it is wrong, the bond-order potential corrects it
+    fit() {
+      $quorum fit "${@:3}" -o "run/$1.pt" --cutoff 5.5 --epochs "$2"
+    }
+    $python generate.py -o run/1.extxyz
+    fit 1 60 run/1.extxyz
+    $python generate.py -o run/2.extxyz --plan second --driver run/1.pt --seed 1
+    fit 2 40 run/[12].extxyz
+    $python generate.py -o run/3.extxyz --plan melts --driver run/2.pt --seed 2
+    fit 3 12 run/[123].extxyz
+    $python generate.py -o run/4.extxyz --plan melts --driver run/3.pt --seed 3 --part 0.5
+    fit 4 24 run/[1234].extxyz
+    mv run/4.pt gaas.pt
     ;;
   *) sed -n '2,8s/^# \{0,1\}//p' run.sh; exit 2 ;;
 esac
