@@ -58,13 +58,13 @@ def committee_averages(work, name, quantities):
 def true_averages(work, name, quantities):
     """Mean and sampling error of each quantity."""
     from quorum_md.averages.lammps_log import read_log
-    from quorum_md.averages.timeseries import equilibration, variance_of_mean
+    from quorum_md.averages.timeseries import transient, variance_of_mean
 
     table = read_log(work / f"log.{name}").tables[-1]
     found = {}
     for quantity in quantities:
         values = table.column(f"v_{quantity}")
-        values = values[equilibration(values) :]
+        values = values[transient(values) :]
         error = float(variance_of_mean(values)) ** 0.5
         found[quantity] = {"mean": float(values.mean()), "sampling_error": error}
     return found

@@ -6,7 +6,6 @@ from scipy.signal import lfilter
 
 from quorum_md.averages.timeseries import (
     block_means,
-    equilibration,
     frames_to_discard,
     integrated_autocorrelation_time,
     statistical_inefficiency,
@@ -78,13 +77,6 @@ def test_constant_and_tiny_series():
 
 def test_block_means_leave_out_the_rest():
     assert block_means(np.arange(7.0), 3).tolist() == [1, 4]
-
-
-def test_equilibration_finds_a_drift():
-    series = ar1(3, 3000, 1, seed=3)[:, 0]
-    series[:300] += np.linspace(20, 0, 300)
-    assert 200 <= equilibration(series) <= 400
-    assert equilibration(np.ones(100)) == 0
 
 
 def test_transient_keeps_half_and_finds_a_drift():

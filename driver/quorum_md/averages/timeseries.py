@@ -11,7 +11,6 @@ Long series are first averaged over short blocks (Flyvbjerg & Petersen, J. Chem.
 (1989), doi:10.1063/1.457480): that changes nothing in the variance of the mean and bounds the work.
 """
 
-import logging
 import math
 
 import numpy as np
@@ -132,35 +131,15 @@ def integrated_autocorrelation_time(series: ArrayLike) -> Array:
     return statistical_inefficiency(series) / 2
 
 
-def equilibration(series: ArrayLike) -> int:
-    """Number of frames to leave out at the start of one series (n,).
-
-    The cut that leaves the most independent frames: Chodera, J. Chem. Theory Comput. 12, 1799
-    (2016), doi:10.1021/acs.jctc.5b00784, as in `pymbar.timeseries.detect_equilibration`.
-    """
-    values = np.asarray(series, dtype=float)
-    if np.ptp(values) == 0:
-        return 0
-    # pymbar prints advice about jax and about short runs; the verdict of an average says the latter
-    logging.getLogger("pymbar").setLevel(logging.ERROR)
-    from pymbar.timeseries import detect_equilibration
-
-    # its cost is quadratic in the number of frames: look at no more than a few thousand
-    length = block_length(len(values), 2000)
-    coarse = block_means(values, length)
-    if len(coarse) < 10:
-        return 0
-    start, _, _ = detect_equilibration(coarse, nskip=max(1, len(coarse) // 200))
-    return int(start) * length
-
-
 def transient(series: ArrayLike) -> int:
     """Number of frames to leave out at the start of one series (n,), at most half of it.
 
     The cut d after which the variance over n − d, the squared error that frames without correlation
     would have, is least: White, Simulation 69, 323 (1997), doi:10.1177/003754979706900601. It asks
-    for no autocorrelation time, which the tails of short series that ring make too small by chance:
-    `equilibration` may then keep nothing but such a tail.
+    for no autocorrelation time, unlike the cut that leaves the most independent frames (Chodera, J.
+    Chem. Theory Comput. 12, 1799 (2016), doi:10.1021/acs.jctc.5b00784): tails of short series seem
+    free of correlation by chance, and that one may keep nothing but such a tail, with an error
+    several times too small.
     """
     values = np.asarray(series, dtype=float)
     length = block_length(len(values), 1000)
@@ -178,12 +157,12 @@ def frames_to_discard(discard: str | float, *series: ArrayLike, n_frames: int) -
     """Translate "auto", a number of frames or a fraction below 1 into a number of frames.
 
     Args:
-        discard: "auto" (the latest `equilibration` of the given series), N, or a fraction.
+        discard: "auto" (the latest `transient` of the given series), N, or a fraction.
         series: (n,) series that "auto" looks at.
         n_frames: length of the run.
     """
     if discard == "auto":
-        return max((equilibration(one) for one in series), default=0)
+        return max((transient(one) for one in series), default=0)
     try:
         number = float(discard)
     except ValueError:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..averages.timeseries import frames_to_discard, transient, variance_of_mean
+from ..averages.timeseries import frames_to_discard, variance_of_mean
 from ..units import EV_A3_GPA, thermal_energy_eV
 from .jobs_on_disk import Job
 
@@ -63,9 +63,8 @@ def kept(job: Job, discard: str | float = "auto") -> Kept:
     """
     if job.n_frames < FEWEST_FRAMES:
         return Kept(job, 0)
-    if discard == "auto":
-        return Kept(job, max(transient(job[name]) for name in ("q", "potential_eV", "volume_A3")))
-    return Kept(job, frames_to_discard(discard, n_frames=job.n_frames))
+    series = (job[name] for name in ("q", "potential_eV", "volume_A3"))
+    return Kept(job, frames_to_discard(discard, *series, n_frames=job.n_frames))
 
 
 @dataclass(frozen=True)
