@@ -64,6 +64,29 @@ def test_the_melting_point_in_small(tmp_path, plugin):
     assert error < 0.02 and abs(reduced - MELTING) < 3 * error + 0.005, (reduced, error)
 
 
+@pytest.mark.slow
+def test_a_melting_point_that_is_not_known(tmp_path, plugin):
+    """ "find" from a guess 7 % too low: Newton's steps reach T_m and end there."""
+    find = '"find"\nguess_K = 89.0\nspread = 0.02\ntolerance_K = 2.0'
+    folder = example(
+        tmp_path / "lj", plugin, repeats="[4, 4, 9]", production_steps=10000, bulk_steps=2400,
+        melt_steps=600, temperatures_K=find,
+    )  # fmt: skip
+    plumed = (folder / "plumed.dat").read_text()
+    (folder / "plumed.dat").write_text(plumed.replace("1-768", "1-576"))
+    said = pin(folder, "run", "run.toml", ranks=2, timeout_s=1800)
+    assert "next temperature" in said, said
+    pin(folder, "analyse", "run.toml", "--json", "report.json")
+    report = json.loads((folder / "report.json").read_text())
+    kelvin = [point["temperature_K"] for point in report["branches"][0]["points"]]
+    assert kelvin[:2] == [87.2, 90.8] and 3 <= len(kelvin) <= 6
+    found, error = (report["melting"][k] for k in ("temperature_K", "statistical_error_K"))
+    # the root is among the temperatures, one of them near it
+    assert min(kelvin) < found < max(kelvin) + error
+    assert min(abs(np.array(kelvin) - found)) < 2.0 + error
+    assert error < 0.02 * KELVIN and abs(found - MELTING * KELVIN) < 3 * error + 0.005 * KELVIN
+
+
 LONG = {
     "box": {"repeats": [6, 6, 16]},
     "run": {"production_steps": 60000, "equilibration_steps": 6000, "bulk_steps": 10000,
