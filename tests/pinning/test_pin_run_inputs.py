@@ -49,11 +49,13 @@ def test_as_it_is(folder):
     # every key that is commented out is a key
     text = (folder / "pin.toml").read_text()
     before = read_pin(str(folder / "pin.toml")).settings
-    for line in ("equilibration_steps = 6000", "block_steps = 3000", 'time_limit = "23:50:00"'):
+    others = ('atom_style = "charge"', 'backend = "plumed"', 'time_limit = "23:50:00"')
+    for line in ("equilibration_steps = 6000", "block_steps = 3000", *others):
         assert f"# {line}" in text
         change(folder / "pin.toml", (f"# {line}", line))
     after = read_pin(str(folder / "pin.toml")).settings
     # and what they say is the default
+    assert after.potential.atom_style == "charge" and after.order_parameter.backend == "plumed"
     assert after.run == before.run and after.output.time_limit_s == 85800
     uncommented = [("# [pin]", "[pin]"), ("# kappa_eV", "kappa_eV"), ("# center", "center")]
     change(folder / "pin.toml", *uncommented)
