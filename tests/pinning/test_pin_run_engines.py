@@ -233,8 +233,9 @@ def test_the_kernel_pins_as_the_native_backend_does(name, tmp_path, engine, monk
     monkeypatch.setenv("LAMMPS_PLUGIN_PATH", environment()["LAMMPS_PLUGIN_PATH"])
     atoms = build_box(read(tmp_path)).atoms
     path = tmp_path / "plumed.dat"
-    # two values: the one that is pinned is not the first of the input
-    other = "d: FCCUBIC SPECIES=1-9 SWITCH={RATIONAL R_0=3 D_MAX=6} ALPHA=27 SUM\n"
+    # three values, the one that is pinned is the last; the kernel has none without a label
+    words = "FCCUBIC SPECIES=1-9 SWITCH={RATIONAL R_0=3 D_MAX=6} ALPHA=27 SUM\n"
+    other = f"{words}d: {words}"
     units, rest = PLUMED.replace("1-500", "1-384").split("\n", 1)
     path.write_text(f"{units}\n{other}{rest}")
     stage = Stage("pull", 60, KELVIN, "z", kappa_eV=300.0, center=0.5)

@@ -171,9 +171,11 @@ class Named:
     def place(self) -> int:
         """Of the value among those that `biased` gives, from 0; in the order of the input."""
         try:
-            names = read_program(self.path).names
+            names = list(read_program(self.path).names)
         except NeedsKernel:
             return 0  # PRINT names it alone
+        if self.backend == "plumed":  # which has no values of actions without a label
+            names = [name for name in names if not name.startswith("@")]
         return names.index(self.value)
 
     def biased(self, kappa_eV: float, center: float) -> str:
