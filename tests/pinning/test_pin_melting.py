@@ -136,21 +136,31 @@ def test_members_and_noise_in_their_spread():
     assert np.mean(taken) == pytest.approx(10**2 * 4 / 3 / 3, rel=0.05)
 
 
-def test_a_check_that_fails_leaves_the_result(monkeypatch):
-    """Noise may leave a member without a root by covariance; its bulk differences have one."""
+def test_a_member_without_a_root_is_a_doubt():
+    """Noise may leave one member without a melting point: the others and the mean keep theirs."""
     model, rng = Model(c=0.0), np.random.default_rng(2)
-    shifts = [shifts_with_errors(np.zeros(4), 1e-6 * np.ones(4)) for _ in range(2)]
+    own = [np.array([sign * 0.004, 0.001, -0.001, -sign * 0.004]) for sign in (1, -1)]
     points = [
-        replace(
-            noisy_point(rng, model, t, 1e-5, 1e-6, shift),
-            covariance_eV=np.array([sign * 1.0, 0.0, 0.0, -sign * 1.0]),
-            covariance_errors_eV=np.ones(4),
-        )
-        for t, shift, sign in zip((980.0, 1020.0), shifts, (1, -1), strict=True)
+        noisy_point(rng, model, t, 1e-5, 1e-6, shifts_with_errors(one, 1e-6 * np.ones(4)))
+        for t, one in zip((980.0, 1020.0), own, strict=True)
     ]
+    found = branch(points, has_committee=True).melting
+    assert found.verdict == "doubtful" and "1 of 4 members have no" in " ".join(found.reasons)
+    # δμ at T_m is 0 for the first and the last
+    np.testing.assert_allclose(found.members_K, [1000, 990, 1010, 1000], atol=0.5)
+
+
+@pytest.mark.parametrize("temperatures", [(1000.0,), (1000.0, 1003.0)])
+def test_temperatures_close_together(temperatures):
+    """Enthalpies carry Δμ as far from two temperatures 3 K apart as from one of them."""
+    model, rng = Model(T_m=1003.0, c=0.0), np.random.default_rng(7)
+    offsets = np.array([0.004, -0.004, 0.001, -0.001])
+    shift = shifts_with_errors(offsets, 1e-6 * np.ones(4))
+    points = [noisy_point(rng, model, t, 1e-4, 1e-4, shift) for t in temperatures]
     found = branch(points, has_committee=True)
-    assert found.by_covariance is None and abs(found.melting.temperature_K - 1000) < 1
-    assert "members by covariance, the check, give no" in " ".join(found.melting.reasons)
+    assert abs(found.melting.temperature_K - 1003) < 4 * found.melting.statistical_error_K < 6
+    shifts = found.melting.members_K - found.melting.temperature_K
+    np.testing.assert_allclose(shifts, -1e4 * 1.003 * offsets, atol=0.5)
 
 
 def _centred(rng):

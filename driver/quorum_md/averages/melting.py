@@ -139,7 +139,7 @@ def melting_point(
 
     Raises:
         QuorumError: too few temperatures, errors that are not positive, no melting (Δμ does not
-            rise with T, or has no root near the temperatures).
+            rise with T, or has no root near the temperatures). A member without a root is a doubt.
     """
     T = finite("temperatures_K", temperatures_K, "(temperatures,)")
     mu = finite("delta_mu_eV", delta_mu_eV, "(temperatures,)")
@@ -171,18 +171,29 @@ def melting_point(
                       or np.zeros(len(T)))  # fmt: skip
     curve = _Curve(T, mu, error**2 + shared, degree, fusion)
     coefficients = curve.coefficients + curve.of_shifts @ mean_shift
-    root, slope = _root(coefficients, T, curve.center)
+    found = curve.root(coefficients)
+    if found is None:
+        raise QuorumError(
+            "delta_mu_eV: has no melting point near "
+            f"{T.min():g} … {T.max():g} K; expected Δμ = μ_solid − μ_liquid that rises with T "
+            "through zero, choose other temperatures (or check the sign)"
+        )
+    root, slope = found
     at_root = np.vander([root - curve.center], degree + 1)[0]
-    members = np.array(
-        [_root(curve.coefficients + curve.of_shifts @ k, T, curve.center)[0] for k in own.T]
-    )
+    # δμ at the root is a weighted sum of those at the temperatures, and so is its noise
+    share = at_root @ curve.of_shifts
+    members, without = _members(curve, own, root - share @ (own - mean_shift[:, None]) / slope)
     reasons, verdict = [], "ok"
     for shift in shifts:
         verdict = worst(verdict, shift.verdict)
         reasons += [one for one in shift.reasons if one not in reasons]
+    if without:
+        verdict = worst(verdict, "doubtful")
+        reasons.append(
+            f"{without} of {len(members)} members have no melting point near {T.min():g} … "
+            f"{T.max():g} K; theirs is T_m − δμ/Δs at {root:.0f} K: add runs, or longer ones"
+        )
     verdict, reasons = _judge(T, curve, root, members, verdict, reasons)
-    # δμ at the root is a weighted sum of those at the temperatures, and so is its noise
-    share = at_root @ curve.of_shifts
     whole = noise = 0.0
     if shifts:
         centred = np.array([shift.centred_errors_eV for shift in shifts])  # (n_T, K)
@@ -222,7 +233,8 @@ class _Curve:
         coefficients, covariance: of the polynomial, highest power first.
         of_shifts: (degree + 1, n_T) what δμ of the members at the temperatures adds to them.
         chi2, freedom: of the fit.
-        range_K: where roots may lie.
+        range_K: where roots may lie without a doubt.
+        width_K: roots farther from center than three of these are none.
     """
 
     def __init__(
@@ -251,6 +263,20 @@ class _Curve:
         self.coefficients: Array = fit @ values
         self.chi2 = float(weight @ (values - rows @ self.coefficients) ** 2)
         self.freedom = len(values) - degree - 1
+        # with enthalpies the slope is known as far as these are nearly constant, however close the
+        # temperatures are
+        narrow = np.ptp(T) if fusion is None else max(np.ptp(T), _SHIFT_DOUBTFUL * self.center)
+        self.width_K = float(narrow) or _SHIFT_DOUBTFUL * self.center
+
+    def root(self, coefficients: Array) -> tuple[float, float] | None:
+        """The root where Δμ rises, nearest to the temperatures, and the slope there."""
+        steep = np.polyder(coefficients)
+        roots = [float(r.real) for r in np.roots(coefficients) if abs(r.imag) < 1e-9]
+        near = [r for r in roots if np.polyval(steep, r) > 0 and abs(r) < 3 * self.width_K]
+        if not near:
+            return None
+        best = min(near, key=abs)
+        return best + self.center, float(np.polyval(steep, best))
 
 
 def _checked(*fusion: ArrayLike | None) -> tuple[Array, ...]:
@@ -271,21 +297,11 @@ def _solve(rows: Array, weight: Array) -> tuple[Array, Array]:
     return covariance @ (rows.T * weight), covariance
 
 
-def _root(coefficients: Array, T: Array, center: float) -> tuple[float, float]:
-    """Melting point and slope there: the root where Δμ rises, nearest to the temperatures."""
-    roots = np.roots(coefficients)
-    slope = np.polyder(coefficients)
-    rising = [float(r.real) for r in roots if abs(r.imag) < 1e-9 and np.polyval(slope, r.real) > 0]
-    width = np.ptp(T) if np.ptp(T) > 0 else _SHIFT_DOUBTFUL * center
-    near = [r for r in rising if abs(r) < 3 * width]
-    if not near:
-        raise QuorumError(
-            "delta_mu_eV: has no melting point near "
-            f"{T.min():g} … {T.max():g} K; expected Δμ = μ_solid − μ_liquid that rises with T "
-            "through zero, choose other temperatures (or check the sign)"
-        )
-    best = min(near, key=abs)
-    return best + center, float(np.polyval(slope, best))
+def _members(curve: _Curve, own: Array, by_slope: Array) -> tuple[Array, int]:
+    """(K,) roots, those to first order in place of what has none, and how many these are."""
+    found = [curve.root(curve.coefficients + curve.of_shifts @ k) for k in own.T]
+    roots = [one[0] if one else by_slope[k] for k, one in enumerate(found)]
+    return np.array(roots), found.count(None)
 
 
 def _judge(
