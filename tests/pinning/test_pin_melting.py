@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from two_phase_data import Model, bulk_job, pinned_job, write
+from two_phase_data import Model, bulk_job, changed, pinned_job, write
 
 from exact_series import assert_unit_normal
 from quorum_md.averages.free_energy import shifts_with_errors
@@ -235,6 +235,37 @@ def test_driven_by_a_member(tmp_path):
     error = found.statistical_error_K
     assert abs(found.members_K[1] - 1000) < 4 * error
     assert found.temperature_K - found.members_K[1] == pytest.approx(-20.0, abs=1.0)
+
+
+@pytest.mark.parametrize("how", ["hot", "short", "failed"])
+def test_nothing_is_taken_from_bulk_runs_that_are_wrong(tmp_path, how):
+    """A liquid that is too hot, too short or failed: its enthalpy and δμ do not make T_m."""
+    model = Model(members=MEMBERS)
+    folder_of(tmp_path, model, (960.0,))
+    alone = analyse(tmp_path, discard=0).melting
+    for kind in ("solid", "liquid"):
+        job = bulk_job(model, kind, 1000.0, 0)
+        if kind == "liquid":
+            up = 0.02 * job.n_atoms
+            job = replace(job, members_eV=job.members_eV + up * np.arange(4) / 1.5)
+            job = changed(job, potential_eV=lambda _, j=job: j.members_eV.mean(axis=1))
+            if how == "hot":
+                job = changed(job, temperature_K=lambda t: t + 60)
+            elif how == "short":
+                columns = {k: v[:20] for k, v in job.columns.items()}
+                job = replace(job, columns=columns, members_eV=job.members_eV[:20])
+            else:
+                job = replace(job, status="failed")
+        write(job, tmp_path)
+    # whatever the pinned run beside it is
+    pinned = pinned_job(model, 1000.0, 0)
+    write(replace(pinned, status="failed") if how == "hot" else pinned, tmp_path)
+    report = analyse(tmp_path, discard=0)
+    assert len(report.refused) == 1 and "liquid-1000.0K" in report.refused[0]
+    bad = report.points[1]
+    assert bad.fusion is None and bad.shift is None and bad.delta_mu_eV is None
+    assert report.melting.temperature_K == pytest.approx(alone.temperature_K)
+    np.testing.assert_allclose(report.melting.members_K, alone.members_K)
 
 
 def test_next_temperature():

@@ -262,8 +262,10 @@ def test_jobs_that_do_not_belong_together():
     assert kinds(pinned, solid, liquid) == []
     for key, value in (("temperature_K", 1000.0), ("pressure_GPa", 0.0), ("potential", "b.pt"),
                        ("order_parameter", "rhok 8 0 0"), ("elements", ("Kr",))):  # fmt: skip
-        one = replace(pinned, potential="a.pt")
-        only("mixed", [f"{key} is "], one, replace(solid, **{key: value}), liquid)
+        one, crystal, melt = (replace(job, potential="a.pt") for job in (pinned, solid, liquid))
+        assert only("mixed", [f"{key} is "], one, replace(crystal, **{key: value}), melt).of_bulk
+        both = (replace(job, **{key: value}) for job in (crystal, melt))
+        assert not only("mixed", [f"{key} is "], one, *both).of_bulk
     hot = changed(pinned, temperature_K=lambda t: t * 1.05)
     only("mixed", ["expected 1010 K"], hot, solid, liquid)
     off = changed(pinned, potential_eV=lambda E: E + 1)

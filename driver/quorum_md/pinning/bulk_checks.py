@@ -5,12 +5,24 @@ from __future__ import annotations
 import numpy as np
 
 from .bulk import Bulk, scaled_q
+from .job_checks import gave_up, unlike, untrue
 from .refusals import Limits, Refusal
 from .series import Kept, block_averages
 
 _BLOCKS = 8
 _CHANGED = 0.4  # of the way to the other phase, from one part of the run to another
 _LEAST_ENTROPY = 0.25  # of fusion, in k_B per atom: simple metals have 0.8, semiconductors 3.5
+
+
+def runs(run: Kept, solid: Bulk, liquid: Bulk, limits: Limits) -> Refusal | None:
+    """Bulk runs that failed, are of different things, or not what they say."""
+    return (
+        gave_up(solid.run)
+        or gave_up(liquid.run)
+        or unlike(solid.run, liquid.job)
+        or untrue(solid.run)
+        or untrue(liquid.run)
+    )
 
 
 def phases(run: Kept, solid: Bulk, liquid: Bulk, limits: Limits) -> Refusal | None:

@@ -106,7 +106,10 @@ def point(
     fraction = float(np.mean([m.solid_fraction for m in good])) if good else 0.5
     x = melt_fraction(first, solid.job, fraction) if solid else first_fraction(first)
     bare = Point(first.temperature_K, first.liquid_fraction, x, None, None, refused, kinds, runs)
-    if solid is None or liquid is None or "phase" in kinds or "failed" in kinds and not good:
+    # where no run belongs to the bulk runs, these may be of another potential than all the rest
+    wrong = any(one.of_bulk for run in runs for one in run.refused)
+    wrong = wrong or (not good and "mixed" in kinds)
+    if solid is None or liquid is None or wrong:
         return bare
     from dataclasses import replace
 
@@ -136,7 +139,7 @@ def _run(
     if solid is None or liquid is None:
         which = "solid" if solid is None else "liquid"
         missing = f"there is no bulk {which} at {job.temperature_K:g} K to compare with"
-        return Run(job, None, [Refusal("failed", missing)])
+        return Run(job, None, [Refusal("failed", missing, of_bulk=True)])
     run: Kept = kept(job, discard)
     found = judge(run, solid, liquid, limits)
     return Run(job, pinned_mean(run, solid, liquid) if job.n_frames > 1 else None, found)

@@ -10,7 +10,7 @@ from what two phases do: good runs are refused less than once in a hundred.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from .jobs_on_disk import Job
@@ -29,11 +29,13 @@ class Refusal:
             "variance", "collapse", "stress", "drift" or "short".
         evidence: one sentence with the numbers.
         numbers: the same numbers by name, for programs.
+        of_bulk: whether a bulk run is at fault, so that nothing may be taken from the bulk runs.
     """
 
     kind: str
     evidence: str
     numbers: dict[str, float] = field(default_factory=dict)
+    of_bulk: bool = False
 
 
 @dataclass(frozen=True)
@@ -79,10 +81,17 @@ def judge(run: Kept, solid: Bulk, liquid: Bulk, limits: Limits) -> list[Refusal]
     from . import bulk_checks, phase_checks, run_checks
 
     # where one of these holds, the numbers that the others need mean nothing
-    for check in (run_checks.failed, run_checks.mixed, bulk_checks.phases, run_checks.unpinned):
+    first: tuple[Check, ...] = (
+        bulk_checks.runs,
+        bulk_checks.phases,
+        run_checks.failed,
+        run_checks.mixed,
+        run_checks.unpinned,
+    )
+    for check in first:
         found = check(run, solid, liquid, limits)
         if found is not None:
-            return [found]
+            return [replace(found, of_bulk=check in first[:2])]
     rest: tuple[Check, ...] = (
         phase_checks.phases,
         run_checks.variance,

@@ -9,15 +9,15 @@ from scipy.stats import t as student
 from ..averages.timeseries import variance_of_mean
 from ..units import EV_A3_GPA
 from .bulk import Bulk, scaled_q
+from .job_checks import gave_up, unlike, untrue
 from .phase_checks import least_fraction
 from .pinned_mean import pinned_q
 from .refusals import Limits, Refusal
-from .series import FEWEST_FRAMES, Array, Kept, mean_of
+from .series import Array, Kept, mean_of
 
 _SEPARATION = 6.0  # of the bulk distributions of Q, in their own widths
 _VARIANCE_OFF = 0.3  # of var Q against kT/κ, and the chance that sampling alone makes it
 _CHANCE = 1e-4
-_TEMPERATURE_OFF = 0.01
 _BIAS_OFF = 1e-3  # of the bias on record against κ/2 (Q − a)²
 _SHIFT = 1 / 400  # of T_m by lateral stress
 _STRESS_GPA = 0.1  # where the solid's stiffness is not known
@@ -26,42 +26,15 @@ _DRIFT_FRACTION = 0.02  # of the box over the run
 
 
 def failed(run: Kept, solid: Bulk, liquid: Bulk, limits: Limits) -> Refusal | None:
-    """Jobs that say so themselves, or have nearly nothing on record."""
-    for job in (run.job, solid.job, liquid.job):
-        if job.status == "failed":
-            return Refusal("failed", f"{job.name} failed: {job.reason or 'it gives no reason'}")
-        if job.n_frames < FEWEST_FRAMES:
-            sentence = f"{job.name} has {job.n_frames} rows, expected at least {FEWEST_FRAMES}"
-            return Refusal("short", sentence, {"rows": job.n_frames})
-    return None
+    """A job that says so itself, or has nearly nothing on record."""
+    return gave_up(run)
 
 
 def mixed(run: Kept, solid: Bulk, liquid: Bulk, limits: Limits) -> Refusal | None:
     """Jobs that do not belong together, or are not what they say."""
-    for other in (solid.job, liquid.job):
-        for key in ("temperature_K", "pressure_GPa", "order_parameter", "n_members", "driven_by",
-                    "elements", "potential"):  # fmt: skip
-            mine, its = getattr(run.job, key), getattr(other, key)
-            if mine != its and None not in (mine, its):
-                return Refusal("mixed", f"{key} is {mine} here and {its} in {other.name}")
-    for one in (run, solid.run, liquid.run):
-        job = one.job
-        kelvin = mean_of(one["temperature_K"])
-        off = abs(kelvin.value - job.temperature_K)
-        if off > _TEMPERATURE_OFF * job.temperature_K + 5 * kelvin.error:
-            sentence = (
-                f"{job.name} is at {kelvin.value:.1f} ± {kelvin.error:.1f} K, expected "
-                f"{job.temperature_K:g} K"
-            )
-            return Refusal("mixed", sentence, {"temperature_K": kelvin.value})
-        if job.n_members and job.driven_by == "mean":
-            off = float(np.abs(one.members_eV.mean(axis=1) - one["potential_eV"]).max())
-            if off > 1e-4 + 1e-6 * float(np.abs(one["potential_eV"]).max()):
-                sentence = (
-                    f"the energy of {job.name} is up to {off:.3g} eV from the mean of its members, "
-                    "which is said to have driven it"
-                )
-                return Refusal("mixed", sentence, {"off_eV": off})
+    found = unlike(run, solid.job) or unlike(run, liquid.job) or untrue(run)
+    if found is not None:
+        return found
     q, bias = run["q"], run["bias_eV"]
     assert run.job.kappa_eV is not None and run.job.center is not None
     expected = run.job.kappa_eV / 2 * (q - run.job.center) ** 2
