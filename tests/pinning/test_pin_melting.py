@@ -222,7 +222,7 @@ def test_without_a_committee_and_with_one_temperature(tmp_path):
 
 def test_driven_by_a_member(tmp_path):
     """The mean of the members melts elsewhere than the member that drove the runs."""
-    model = Model(members=(0.002, -0.002, 0.001, -0.001))
+    model = Model(members=(0.002, -0.002, 0.001, -0.001), noise=(0.02, 0.02))
     bulk_runs = [bulk_job(model, k, 1000.0, 0) for k in ("solid", "liquid")]
     for job in (*bulk_runs, pinned_job(model, 1000.0, 0)):
         energies = job.members_eV
@@ -231,9 +231,14 @@ def test_driven_by_a_member(tmp_path):
         # what was the mean is now member 1
         driven["potential_eV"] = moved[:, 1]
         write(replace(job, driven_by=1, members_eV=moved, columns=job.columns | driven), tmp_path)
-    found = analyse(tmp_path, discard=0).melting
+    report = analyse(tmp_path, discard=0)
+    found, check = report.melting, report.branches[0].by_covariance
     error = found.statistical_error_K
     assert abs(found.members_K[1] - 1000) < 4 * error
+    # by covariance too, and members against their mean agree
+    np.testing.assert_allclose(check.members_K, found.members_K, atol=2.0)
+    assert check.temperature_K == pytest.approx(found.temperature_K, abs=2.0)
+    assert np.abs(report.points[0].covariance_z()).max() < 4
     assert found.temperature_K - found.members_K[1] == pytest.approx(-20.0, abs=1.0)
 
 

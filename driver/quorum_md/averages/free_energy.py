@@ -108,17 +108,31 @@ def combined(parts: Sequence[tuple[FreeEnergies, float]]) -> FreeEnergies:
     )
 
 
-def shifts_with_errors(members_eV: ArrayLike, errors_eV: ArrayLike) -> FreeEnergies:
-    """Shifts of the members about the potential that drove the run, found by other means.
+def shifts_with_errors(
+    members_eV: ArrayLike, errors_eV: ArrayLike, mean_eV: float = 0.0, mean_error_eV: float = 0.0
+) -> FreeEnergies:
+    """Shifts of the members, found by other means.
 
     Args:
-        members_eV, errors_eV: (K,) shifts whose mean is 0, and their sampling errors.
+        members_eV, errors_eV: (K,) shifts about their mean, and their sampling errors.
+        mean_eV, mean_error_eV: that mean, about the potential that drove the run, and its error; 0
+            where the mean of the members drove it.
     """
     members, errors = np.asarray(members_eV, dtype=float), np.asarray(errors_eV, dtype=float)
     model, whole, noise = _spread(members, errors)
     unknown = np.full(len(members), np.nan)
     return FreeEnergies(
-        members, 0.0, errors, model, whole, noise, errors, unknown, unknown, "ok", []
+        members + mean_eV,
+        mean_eV,
+        np.hypot(errors, mean_error_eV),
+        model,
+        whole,
+        noise,
+        errors,
+        unknown,
+        unknown,
+        "ok",
+        [],
     )
 
 

@@ -80,7 +80,12 @@ def branch(points: list[Point], *, has_committee: bool) -> Branch:
         return Branch(x, points, None, why, None, None, nothing, None)
     bulk = [p.shift for p in used if p.shift is not None]
     pinned = [
-        shifts_with_errors(p.covariance_eV, p.covariance_errors_eV)
+        shifts_with_errors(
+            p.covariance_eV,
+            p.covariance_errors_eV,
+            p.covariance_mean_eV,
+            p.covariance_mean_error_eV,
+        )
         for p in used
         if p.covariance_eV is not None and p.covariance_errors_eV is not None
     ]

@@ -42,7 +42,9 @@ class PinnedMean:
         own_error_eV: the part of its error from this run alone.
         error_eV: all of it.
         weight: inverse of the variance that a run of this length and κ can be expected to have.
-        members_eV, member_errors_eV: (K,) Δμ_k − Δμ by covariance; None without a committee.
+        members_eV, member_errors_eV: (K,) Δμ_k less that of the mean of the members, by covariance;
+            None without a committee.
+        mean_eV, mean_error_eV: Δμ of that mean less Δμ; 0 where it drove the run.
     """
 
     run: Kept
@@ -58,6 +60,8 @@ class PinnedMean:
     weight: float
     members_eV: Array | None
     member_errors_eV: Array | None
+    mean_eV: float = 0.0
+    mean_error_eV: float = 0.0
 
 
 def pinned_mean(run: Kept, solid: Bulk, liquid: Bulk) -> PinnedMean:
@@ -72,7 +76,7 @@ def pinned_mean(run: Kept, solid: Bulk, liquid: Bulk) -> PinnedMean:
     mu = -per_q * (q.value - center)
     own = abs(per_q) * q.error
     common = abs(kappa * (q.value - center) / job.n_atoms) * delta_q_error
-    members, errors = _by_covariance(run, delta_q / job.n_atoms) if job.n_members else (None, None)
+    members, errors, shift, shift_error = _by_covariance(run, delta_q / job.n_atoms)
     return PinnedMean(
         run=run,
         q=q,
@@ -87,6 +91,8 @@ def pinned_mean(run: Kept, solid: Bulk, liquid: Bulk) -> PinnedMean:
         weight=run.n_frames * job.interval_fs / max(abs(per_q * delta_q / job.n_atoms), 1e-300),
         members_eV=members,
         member_errors_eV=errors,
+        mean_eV=shift,
+        mean_error_eV=shift_error,
     )
 
 
@@ -112,14 +118,21 @@ def pinned_q(run: Kept, solid: Bulk, liquid: Bulk) -> tuple[Mean, float]:
     return Mean(mean.value, mean.error / less, mean.independent * less), ratio
 
 
-def _by_covariance(run: Kept, per_atom: float) -> tuple[Array, Array]:
-    """(K,) slope of V_k − V_ref against Q times (Q_s − Q_l)/N, about the mean of V_ref; errors."""
+def _by_covariance(run: Kept, per_atom: float) -> tuple[Array | None, Array | None, float, float]:
+    """Slopes of energies against Q times (Q_s − Q_l)/N, with errors: see `PinnedMean.members_eV`."""
+    if not run.job.n_members:
+        return None, None, 0.0, 0.0
+    mean = run.members_eV.mean(axis=1)
     driving = reference_energies(run.members_eV, run.job.driven_by)
-    shift = run.members_eV - driving[:, None]
+    # the members about their mean, and last the mean about what drove the run
+    shift = np.column_stack([run.members_eV - mean[:, None], mean - driving])
     shift = shift - shift.mean(axis=0)
     q = run["q"] - run["q"].mean()
     variance = max(float((q**2).mean()), 1e-300)
     slope = q @ shift / len(q) / variance
     left = q[:, None] * (shift - q[:, None] * slope)
-    errors = np.sqrt(variance_of_mean(left)) / variance
-    return per_atom * slope, abs(per_atom) * errors
+    errors = abs(per_atom) * np.sqrt(variance_of_mean(left)) / variance
+    slope = per_atom * slope
+    if run.job.driven_by == "mean":
+        return slope[:-1], errors[:-1], 0.0, 0.0
+    return slope[:-1], errors[:-1], float(slope[-1]), float(errors[-1])

@@ -56,7 +56,9 @@ class Point:
         fusion: what melting changes, from the bulk runs; None if these are refused or too few.
         shift: δμ of the members from the bulk runs, to second order; None without a committee.
         shift_first_order: the same to first order, as the covariances below are.
-        covariance_eV, covariance_errors_eV: (K,) δμ of the members from the pinned runs.
+        covariance_eV, covariance_errors_eV: (K,) δμ of the members about their mean, from the
+            pinned runs.
+        covariance_mean_eV, covariance_mean_error_eV: δμ of that mean; 0 where it drove the runs.
         verdict, reasons: "ok" or "doubtful".
     """
 
@@ -73,6 +75,8 @@ class Point:
     shift_first_order: FreeEnergies | None = None
     covariance_eV: Array | None = None
     covariance_errors_eV: Array | None = None
+    covariance_mean_eV: float = 0.0
+    covariance_mean_error_eV: float = 0.0
     verdict: str = "ok"
     reasons: list[str] = field(default_factory=list)
 
@@ -127,9 +131,12 @@ def point(
         cov = sum(w * m.members_eV for w, m in zip(weights, good, strict=True))
         squares = [(w * m.member_errors_eV) ** 2 for w, m in zip(weights, good, strict=True)]
         cov_error = np.sqrt(np.sum(squares, axis=0))
+    shift, errors = (np.array([getattr(m, k) for m in good]) for k in ("mean_eV", "mean_error_eV"))
     return replace(
         bare, delta_mu_eV=mu, error_eV=error * scatter, covariance_eV=cov,
-        covariance_errors_eV=cov_error, verdict="doubtful" if reasons else "ok", reasons=reasons,
+        covariance_errors_eV=cov_error, covariance_mean_eV=float(weights @ shift),
+        covariance_mean_error_eV=float(np.sqrt(weights**2 @ errors**2)),
+        verdict="doubtful" if reasons else "ok", reasons=reasons,
     )  # fmt: skip
 
 
