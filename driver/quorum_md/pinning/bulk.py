@@ -42,6 +42,11 @@ class Bulk:
         """Of this run."""
         return self.run.job
 
+    @property
+    def moved_eV(self) -> float:
+        """What `melts.at_box` has added to the energy per atom."""
+        return self.energy_eV.value - float(self.run["potential_eV"].mean()) / self.job.n_atoms
+
 
 def bulk(job: Job, discard: str | float = "auto") -> Bulk:
     """Averages of a bulk run."""

@@ -66,9 +66,17 @@ def tangent(fractions: Array, x: float, x_s: float) -> Array | None:
     if abs(x - x_s) < SAME:
         here = np.abs(np.asarray(fractions) - x_s) < SAME
         return here / here.sum() if here.any() else None
+    return _parabola(fractions, np.array([x**2 + (x_s - x) * 2 * x, x_s, 1.0]))
+
+
+def steepness(fractions: Array, x: float) -> Array | None:
+    """(n,) shares that make up the slope of the tangent at x; None as in `tangent`."""
+    return _parabola(fractions, np.array([2 * x, 1.0, 0.0]))
+
+
+def _parabola(fractions: Array, at: Array) -> Array | None:
+    """Shares of what is linear in the coefficients of a parabola, highest power first."""
     if len(np.unique(fractions)) < 3:
         return None
-    powers = np.vander(np.asarray(fractions), 3)
-    at = np.array([x**2 + (x_s - x) * 2 * x, x_s, 1.0])
-    shares: Array = at @ np.linalg.pinv(powers)
+    shares: Array = at @ np.linalg.pinv(np.vander(np.asarray(fractions), 3))
     return shares

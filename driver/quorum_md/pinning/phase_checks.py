@@ -98,7 +98,7 @@ def _measures(run: Kept, solid: Bulk, liquid: Bulk):  # type: ignore[no-untyped-
     }
     for series, a, b, unit, what, symbol in (energy, length):
         span = a.value - b.value
-        if abs(span) < least[what]:
+        if not abs(span) >= least[what]:
             continue
         blocks = block_averages(series, _BLOCKS)
         found = []

@@ -119,7 +119,7 @@ def pinned_q(run: Kept, solid: Bulk, liquid: Bulk) -> tuple[Mean, float]:
 
 
 def _by_covariance(run: Kept, per_atom: float) -> tuple[Array | None, Array | None, float, float]:
-    """Slopes of energies against Q times (Q_s − Q_l)/N, with errors: see `PinnedMean.members_eV`."""
+    """Slopes of energies against Q times (Q_s − Q_l)/N, with errors: see `PinnedMean`."""
     if not run.job.n_members:
         return None, None, 0.0, 0.0
     mean = run.members_eV.mean(axis=1)

@@ -16,6 +16,7 @@ from ..averages.verdict import INDEPENDENT_DOUBTFUL
 from .bulk import Bulk, Fusion, fusion
 from .jobs_on_disk import Job
 from .melt import SAME, first_fraction, melt_fraction, tangent
+from .melts import at_box, usable
 from .pinned_mean import PinnedMean, pinned_mean
 from .refusals import Limits, Refusal, judge
 from .series import Array, Kept, kept
@@ -103,7 +104,10 @@ def point(
         melts: bulk liquids of all compositions at this temperature.
     """
     first = jobs[0]
-    runs = [_run(job, solid, liquid, discard, limits) for job in jobs]
+    left: list[str] = []
+    if solid is not None:
+        melts, left = usable(solid, melts)
+    runs = [_run(job, solid, liquid, melts, discard, limits) for job in jobs]
     good = [run.mean for run in runs if run.mean is not None and not run.refused]
     refused = [one for run in runs for one in run.sentences()]
     kinds = [one.kind for run in runs for one in run.refused]
@@ -126,6 +130,8 @@ def point(
     mu, error, weights = _combine(good)
     scatter = _scatter(good, mu)
     reasons = _doubts(good, scatter)
+    if abs(first_fraction(liquid.job) - first_fraction(solid.job)) >= SAME:
+        reasons += [f"{first.temperature_K:g} K: a melt is left out: {one}" for one in left]
     cov = cov_error = None
     if first.n_members > 1:
         cov = sum(w * m.members_eV for w, m in zip(weights, good, strict=True))
@@ -141,15 +147,17 @@ def point(
 
 
 def _run(
-    job: Job, solid: Bulk | None, liquid: Bulk | None, discard: str | float, limits: Limits
-) -> Run:
+    job: Job, solid: Bulk | None, liquid: Bulk | None, melts: list[Bulk],
+    discard: str | float, limits: Limits,
+) -> Run:  # fmt: skip
     if solid is None or liquid is None:
         which = "solid" if solid is None else "liquid"
         missing = f"there is no bulk {which} at {job.temperature_K:g} K to compare with"
         return Run(job, None, [Refusal("failed", missing, of_bulk=True)])
     run: Kept = kept(job, discard)
-    found = judge(run, solid, liquid, limits)
-    return Run(job, pinned_mean(run, solid, liquid) if job.n_frames > 1 else None, found)
+    both = at_box(job, solid, liquid, melts)
+    found = judge(run, *both, limits)
+    return Run(job, pinned_mean(run, *both) if job.n_frames > 1 else None, found)
 
 
 def _combine(good: list[PinnedMean]) -> tuple[float, float, Array]:

@@ -9,7 +9,7 @@ from what two phases do: good runs are refused less than once in a hundred.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -59,6 +59,7 @@ def refusals(
     pinned: Job,
     solid: Job,
     liquid: Job,
+    melts: Sequence[Job] = (),
     *,
     discard: str | float = "auto",
     limits: Limits | None = None,
@@ -67,17 +68,22 @@ def refusals(
 
     Args:
         pinned, solid, liquid: jobs at one temperature.
+        melts: bulk liquids of all compositions there, without which energies say nothing of a melt
+            that has not the crystal's composition.
         discard: as in `series.kept`.
     """
     from .bulk import bulk
+    from .melts import at_box, usable
     from .series import kept
 
-    run = kept(pinned, discard)
-    return judge(run, bulk(solid, discard), bulk(liquid, discard), limits or Limits())
+    crystal = bulk(solid, discard)
+    others, _ = usable(crystal, [bulk(one, discard) for one in melts])
+    both = at_box(pinned, crystal, bulk(liquid, discard), others)
+    return judge(kept(pinned, discard), *both, limits or Limits())
 
 
 def judge(run: Kept, solid: Bulk, liquid: Bulk, limits: Limits) -> list[Refusal]:
-    """`refusals` of jobs whose equilibration is cut already."""
+    """`refusals` of jobs whose equilibration is cut already, and phases as `melts.at_box` says."""
     from . import bulk_checks, phase_checks, run_checks
 
     # where one of these holds, the numbers that the others need mean nothing
@@ -91,7 +97,7 @@ def judge(run: Kept, solid: Bulk, liquid: Bulk, limits: Limits) -> list[Refusal]
     for check in first:
         found = check(run, solid, liquid, limits)
         if found is not None:
-            return [replace(found, of_bulk=check in first[:2])]
+            return [replace(found, of_bulk=found.of_bulk or check in first[:2])]
     rest: tuple[Check, ...] = (
         phase_checks.phases,
         run_checks.variance,

@@ -9,13 +9,13 @@ from scipy.stats import t as student
 from ..averages.timeseries import variance_of_mean
 from ..units import EV_A3_GPA
 from .bulk import Bulk, scaled_q
+from .bulk_checks import same_phase
 from .job_checks import gave_up, unlike, untrue
 from .phase_checks import least_fraction
 from .pinned_mean import pinned_q
 from .refusals import Limits, Refusal
 from .series import Array, Kept, mean_of
 
-_SEPARATION = 6.0  # of the bulk distributions of Q, in their own widths
 _VARIANCE_OFF = 0.3  # of var Q against kT/κ, and the chance that sampling alone makes it
 _CHANCE = 1e-4
 _BIAS_OFF = 1e-3  # of the bias on record against κ/2 (Q − a)²
@@ -50,21 +50,15 @@ def mixed(run: Kept, solid: Bulk, liquid: Bulk, limits: Limits) -> Refusal | Non
 
 def unpinned(run: Kept, solid: Bulk, liquid: Bulk, limits: Limits) -> Refusal | None:
     """An order parameter that does not tell the phases apart, or does not move."""
+    apart = same_phase(solid, liquid)
+    if apart is not None:
+        return apart
     n = run.job.n_atoms
-    (q_s, wide_s), (q_l, wide_l) = scaled_q(solid, n), scaled_q(liquid, n)
-    apart = abs(q_s.value - q_l.value)
+    (q_s, _), (q_l, _) = scaled_q(solid, n), scaled_q(liquid, n)
     spread = float(run["q"].std())
-    numbers = {"q_solid": q_s.value, "q_liquid": q_l.value, "spread": spread}
-    if not apart > _SEPARATION * float(np.hypot(wide_s, wide_l)):
-        sentence = (
-            f"Q does not tell the phases apart: {q_s.value:.5g} ± {wide_s:.2g} in the solid, "
-            f"{q_l.value:.5g} ± {wide_l:.2g} in the liquid; check its units and cut-offs"
-        )
-        return Refusal("unpinned", sentence, numbers)
-    if spread < 1e-6 * apart:
-        return Refusal(
-            "unpinned", f"Q stays at {float(run['q'].mean()):.5g}: no bias acts", numbers
-        )
+    if spread < 1e-6 * abs(q_s.value - q_l.value):
+        sentence = f"Q stays at {float(run['q'].mean()):.5g}: no bias acts"
+        return Refusal("unpinned", sentence, {"spread": spread})
     return None
 
 
@@ -150,6 +144,8 @@ def drift(run: Kept, solid: Bulk, liquid: Bulk, limits: Limits) -> Refusal | Non
         ("potential_eV", n * energy, _DRIFT_FRACTION * n * max(abs(energy), run.kT_eV / 4)),
         ("volume_A3", n * volume, _DRIFT_FRACTION * n * max(abs(volume), 0.01 * each)),
     ):
+        if not np.isfinite(span):
+            continue
         # energy and volume follow Q: what they do besides is what Q does not see
         follows = (run["q"] - q_l.value) / (q_l.value - q_s.value) * span if name != "q" else 0.0
         change, error, freedom = _trend(run[name] - follows)
