@@ -5,12 +5,14 @@ import subprocess
 import sys
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from regular_melt_data import Melt, bulk_melt, pinned_melt
 from two_phase_data import Model, bulk_job, changed, pinned_job, write
 
+from quorum_md.averages.melting import MeltingPoint
 from quorum_md.cli import main
-from quorum_md.report.pinning_text import rounded
+from quorum_md.report.pinning_text import both_errors, rounded
 
 MODEL = Model(members=(0.004, -0.003, 0.002, -0.003), noise=(0.08, 0.12))
 
@@ -125,6 +127,43 @@ def test_liquidus(tmp_path, capsys):
     assert main([*arguments[:-2], "--json"]) == 0
     found = json.loads(capsys.readouterr().out)["liquidus"]
     assert len(found["members_K"]) == 2 and found["omega_eV"] < 0
+
+
+def test_liquidus_without_a_committee(tmp_path, capsys):
+    """What is not known is no zero."""
+    for T in (1450.0, 1500.0):
+        write(bulk_melt(Melt(), None, T, 0), tmp_path)
+        for x in (0.3, 0.5, 0.7):
+            write(bulk_melt(Melt(), x, T, 0), tmp_path)
+            write(pinned_melt(Melt(), x, T, 0), tmp_path)
+    figure = tmp_path / "liquidus.svg"
+    arguments = ["pin", "analyse", str(tmp_path), "--discard", "0"]
+    assert main([*arguments, "--plot", str(figure)]) == 0
+    table = capsys.readouterr().out.split("± model\n")[1].splitlines()
+    assert len(table[0].split()) == 4 and table[0].split()[-1] == "-"
+    assert main([*arguments, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)["liquidus"]
+    assert set(found["model_errors_K"]) == {None} and found["members_K"] == []
+
+
+def test_a_model_error_below_the_noise():
+    """Members whose spread sampling alone would make: a bound, not a zero."""
+    one = MeltingPoint(
+        1000.0, np.array([990.0, 1010.0]), 5.0, 0.0, 14.1421, 1e-4, 1e-6, "ok", []
+    )  # fmt: skip
+    assert both_errors(one, 2) == "1000.0 ± 5.0 (sampling), < 14 (model) K"
+    assert both_errors(replace(one, model_error_K=12.0), 2).endswith("± 12.0 (model) K")
+
+
+def test_controls_alone(tmp_path, capsys):
+    """No pinned run is left to compare with; a figure has nothing to show."""
+    for kind in ("solid", "liquid"):
+        write(bulk_job(MODEL, kind, 1000.0, 0), tmp_path)
+    write(pinned_job(MODEL, 1000.0, 0, control="kappa2x"), tmp_path)
+    figure = tmp_path / "a.svg"
+    assert main(["pin", "analyse", str(tmp_path), "--plot", str(figure)]) == 1
+    assert "# controls" in capsys.readouterr().out
+    assert "no pinned runs but controls" in figure.read_text()
 
 
 def test_what_cannot_be_analysed_is_a_sentence(tmp_path, capsys):

@@ -11,10 +11,12 @@ from exact_series import assert_unit_normal
 from quorum_md.averages.free_energy import shifts_with_errors
 from quorum_md.pinning.analysis import analyse
 from quorum_md.pinning.branch import branch
-from quorum_md.pinning.bulk import Difference, Fusion
+from quorum_md.pinning.bulk import Difference, Fusion, bulk
 from quorum_md.pinning.liquidus import ideal, liquidus
 from quorum_md.pinning.melt import melt_fraction, stiffening, tangent
-from quorum_md.pinning.points import Point
+from quorum_md.pinning.points import Point, point
+from quorum_md.pinning.refusals import Limits
+from quorum_md.report.pinning_text import lines
 from quorum_md.units import BOLTZMANN_EV_K
 
 FRACTIONS = (0.3, 0.5, 0.7)
@@ -101,6 +103,11 @@ def test_two_melts_have_no_tangent(tmp_path):
     away, own = report.branches
     assert report.liquidus is None and away.at_melting is None
     assert "members by covariance alone" in away.melting.reasons[-1]
+    # they are not checked against themselves
+    assert away.by_covariance is None and own.by_covariance is not None
+    said = "\n".join(lines(report))
+    assert said.count("K, from covariance in the pinned runs\n") == 1
+    assert said.count("K, from bulk differences; by covariance in the pinned runs") == 1
     assert own.at_melting is not None and not any("alone" in r for r in own.melting.reasons)
     x = away.melt_fraction
     exact = [melt.root(x, melt.member(k)) for k in range(4)]
@@ -135,9 +142,72 @@ def test_errors_of_the_curve():
         exact = np.array([melt.root(x) for x in fit.fractions[::12]])
         z.append((fit.temperatures_K[::12] - exact) / fit.statistical_errors_K[::12])
         omega.append((fit.omega_eV - melt.omega) / fit.omega_error_eV)
-        assert not fit.model_errors_K.any() and len(fit.members_K) == 0
+        assert np.isnan(fit.model_errors_K).all() and len(fit.members_K) == 0
     assert_unit_normal(z, high=1.2)
     assert_unit_normal(omega, high=1.2)
+
+
+@pytest.mark.parametrize("shared", ["solid", "melts"])
+def test_noise_that_points_have_in_common(monkeypatch, shared):
+    """All points of one T have the crystal and the melts in common: a spread over members that is
+    all their noise is taken out of the liquidus."""
+    monkeypatch.setattr("quorum_md.pinning.liquidus._GRID", 5)
+    melt, rng, size, K = Melt(), np.random.default_rng(8), 2e-3, 6
+    spread, taken = [], []
+    plain = branches_of(melt, rng, 1e-5)
+    x = np.array([one.liquid_fraction for one in plain])
+    for _ in range(200):
+        runs = {}
+
+        def noise(run, runs=runs):
+            own = rng.normal(size=K)
+            return runs.setdefault(run, size * (own - own.mean()) * (K / (K - 1)) ** 0.5)
+
+        branches = []
+        for one in plain:
+            points = []
+            for p in one.points:
+                parts = {f"solid-{p.temperature_K}": 1.0}
+                if shared == "melts":
+                    shares = tangent(x, one.liquid_fraction, 0.5)
+                    parts = {f"{k}-{p.temperature_K}": -s for k, s in enumerate(shares)}
+                own = sum(share * noise(run) for run, share in parts.items())
+                errors = {run: share * size * np.ones(K) for run, share in parts.items()}
+                whole = np.sqrt(sum(e**2 for e in errors.values()))
+                points.append(
+                    replace(p, shift=shifts_with_errors(own, whole), shift_noise_eV=errors)
+                )
+            branches.append(replace(one, points=points))
+        fit = liquidus(branches, 0.5)
+        spread.append(fit.members_K.var(axis=0, ddof=1))
+        left = np.where(fit.model_errors_K > 0, fit.model_errors_K, np.nan)
+        taken.append(spread[-1] - left**2)
+    # the variance of the noise has (K − 1) degrees of freedom, in 200 draws
+    ratio = np.mean(spread, axis=0) / np.nanmean(taken, axis=0)
+    np.testing.assert_allclose(ratio, 1.0, atol=4 * (2 / (5 * 200)) ** 0.5)
+
+
+def test_runs_give_their_noise_to_points():
+    """By run and with its share: their squares add up to the error of the members."""
+    melt = Melt(members=MEMBERS)
+    solid = bulk(bulk_melt(melt, None, 1440.0, 0), 0)
+    rng = np.random.default_rng(0)
+    melts = []
+    for x in FRACTIONS:
+        job = bulk_melt(melt, x, 1440.0, 0)
+        own = rng.normal(size=job.members_eV.shape)
+        own -= own.mean(axis=1, keepdims=True)
+        melts.append(bulk(replace(job, members_eV=job.members_eV + own), 0))
+    both = [
+        point([pinned_melt(melt, x, 1440.0, 0)], solid, one, melts, discard=0, limits=Limits())
+        for x, one in zip(FRACTIONS, melts, strict=True)
+    ]
+    for found in both:
+        squares = np.sum([noise**2 for noise in found.shift_noise_eV.values()], axis=0)
+        np.testing.assert_allclose(squares, found.shift.centred_errors_eV**2)
+        assert solid.job.folder in found.shift_noise_eV
+    assert set(both[0].shift_noise_eV) == set(both[2].shift_noise_eV)
+    assert len(both[0].shift_noise_eV) == 4 and len(both[1].shift_noise_eV) == 2
 
 
 def test_a_melt_that_is_not_regular():

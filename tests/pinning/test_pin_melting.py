@@ -12,7 +12,9 @@ from quorum_md.errors import QuorumError
 from quorum_md.pinning.analysis import analyse
 from quorum_md.pinning.branch import branch, slope_disagrees
 from quorum_md.pinning.bulk import Difference, Fusion, bulk, fusion
-from quorum_md.pinning.points import Point
+from quorum_md.pinning.controls import compare, infinite
+from quorum_md.pinning.points import Point, Run, point
+from quorum_md.pinning.refusals import Limits
 from quorum_md.units import EV_A3_GPA
 
 MEMBERS = (0.004, -0.003, 0.002, -0.003)
@@ -320,6 +322,42 @@ def test_controls(tmp_path):
         np.hypot(2 * report.points[0].error_eV, size.point.error_eV)
     )
     assert limit.shift_eV == pytest.approx(usual - size.point.delta_mu_eV)
+
+
+def test_sizes_of_two_melts():
+    """Each melt has a limit of its own."""
+    rng, model = np.random.default_rng(0), Model()
+
+    def run(x, n, mu):
+        job = replace(pinned_job(model, 1000.0, 0, n=50), n_atoms=n, liquid_fraction=x)
+        p = noisy_point(rng, model, 1000.0, 1e-4)
+        return replace(p, liquid_fraction=x, delta_mu_eV=mu, runs=[Run(job, None, [])])
+
+    controls = []
+    for x, limit in ((0.3, 0.010), (0.5, -0.010)):
+        usual = run(x, 1000, limit + 1e-3)
+        controls.append(compare(run(x, 2000, limit + 5e-4), usual))
+    found = infinite(controls)
+    assert [one.liquid_fraction for one in found] == [0.3, 0.5]
+    np.testing.assert_allclose([one.delta_mu_eV for one in found], [0.010, -0.010])
+    np.testing.assert_allclose([one.shift_eV for one in found], -1e-3)
+
+
+def test_a_control_has_the_bulk_runs_in_common():
+    """Far from melting Q_s − Q_l of short bulk runs is what is uncertain, but not in the
+    difference of two κ."""
+    model, T, z = Model(tau=0.51, width=0.02, h=0.5, n_atoms=300, q_noise=1.0), 1080.0, []
+    for seed in range(60):
+        solid, liquid = (bulk(bulk_job(model, k, T, seed, n=200), 0) for k in ("solid", "liquid"))
+        usual, other = (
+            point(
+                [pinned_job(model, T, seed, n=1000, number=k, kappa=factor * model.kappa(T))],
+                solid, liquid, [liquid], discard=0, limits=Limits(),
+            )
+            for k, factor in enumerate((1.0, 2.0))
+        )  # fmt: skip
+        z.append(compare(other, usual).z)
+    assert 0.85 < np.std(z) < 1.15 and abs(np.mean(z)) < 4 / 60**0.5
 
 
 def test_folders_that_hold_no_jobs(tmp_path):

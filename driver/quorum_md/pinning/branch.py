@@ -50,6 +50,7 @@ class Branch:
             members, not a better answer; None without.
         by_bulk_eV: (n,) Δμ at the temperatures from the enthalpies alone, with the root as fitted;
             NaN without.
+        members_by: where the members of `melting` are from.
         slope_z: slope of the pinned points less that of the enthalpies over their error; None for
             fewer than two temperatures.
     """
@@ -62,6 +63,7 @@ class Branch:
     by_covariance: MeltingPoint | None
     by_bulk_eV: Array
     slope_z: float | None
+    members_by: str = "bulk differences"
 
     @property
     def melt_fraction(self) -> float:
@@ -90,23 +92,25 @@ def branch(points: list[Point], *, has_committee: bool) -> Branch:
         if p.covariance_eV is not None and p.covariance_errors_eV is not None
     ]
     note = ["members by covariance alone: the tangent to the melts needs three compositions"]
-    short = has_committee and len(bulk) < len(used)
+    # the check is then the result, and there is none besides
+    alone = has_committee and len(bulk) < len(used) and len(pinned) == len(used)
     try:
-        if short and len(pinned) == len(used):
+        if alone:
             melting = _melting(used, points, pinned, note)
         else:
             melting = _melting(used, points, bulk or None, [])
     except QuorumError as error:
         return Branch(x, points, None, str(error), None, None, nothing, None)
     covariance = None
-    if len(pinned) == len(used):
+    if not alone and len(pinned) == len(used):
         try:  # a check, which noise may leave without a root for one of the members
             covariance = _melting(used, points, pinned, [])
         except QuorumError as error:
             why = f"members by covariance, the check, give no melting point: {error}"
             melting = replace(melting, reasons=[*melting.reasons, why])
     at, by_bulk, z = _bulk(points, used, melting)
-    return Branch(x, points, melting, None, at, covariance, by_bulk, z)
+    members_by = "covariance in the pinned runs" if alone else "bulk differences"
+    return Branch(x, points, melting, None, at, covariance, by_bulk, z, members_by)
 
 
 def _melting(

@@ -5,6 +5,7 @@ The finite size of a pinned box shifts Δμ as 1/N: a line through the sizes giv
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,6 +36,7 @@ class Limit:
     """Δμ at one temperature for 1/N → 0, and by how much it moves T_m if its slope is given."""
 
     temperature_K: float
+    liquid_fraction: float | None
     delta_mu_eV: float
     error_eV: float
     shift_eV: float
@@ -45,28 +47,29 @@ def compare(control: Point, usual: Point | None) -> Control:
     """One control against the usual point of its temperature."""
     job = control.runs[0].job
     other = usual.runs[0].job if usual else None
+    size = other is not None and other.n_atoms != job.n_atoms
     z = None
     if usual and usual.delta_mu_eV is not None and control.delta_mu_eV is not None:
-        error = float(np.hypot(control.error_eV or 0.0, usual.error_eV or 0.0))
-        z = (control.delta_mu_eV - usual.delta_mu_eV) / error
-    size = other is not None and other.n_atoms != job.n_atoms
+        squared = (control.error_eV or 0.0) ** 2 + (usual.error_eV or 0.0) ** 2
+        if not size:  # the error of Q_s − Q_l is that of the same bulk runs
+            part = usual.delta_q_part()
+            squared -= 2 * part**2 * control.delta_mu_eV * usual.delta_mu_eV
+        z = (control.delta_mu_eV - usual.delta_mu_eV) / float(np.sqrt(squared))
     return Control("N" if size else "κ", job.kappa_eV or 0.0, job.n_atoms, control, usual, z)
 
 
 def infinite(controls: list[Control]) -> list[Limit]:
-    """Lines in 1/N through two or more sizes at each temperature."""
+    """Lines in 1/N through two or more sizes of one melt at each temperature."""
+    groups: dict[tuple[float, float | None], list[Control]] = defaultdict(list)
+    for c in controls:
+        if c.name == "N" and c.z is not None and c.usual is not None:
+            groups[c.point.temperature_K, c.point.liquid_fraction].append(c)
     limits = []
-    for T in sorted({c.point.temperature_K for c in controls if c.name == "N"}):
-        sizes = {}
-        for c in controls:
-            if c.name == "N" and c.point.temperature_K == T and c.z is not None:
-                sizes[c.n_atoms] = c.point
-                if c.usual is not None:
-                    sizes[c.usual.runs[0].job.n_atoms] = c.usual
-        if len(sizes) < 2:
-            continue
-        usual = next(c.usual for c in controls if c.name == "N" and c.point.temperature_K == T)
+    for T, x in sorted(groups, key=lambda key: (key[0], key[1] or 0.0)):
+        usual = groups[T, x][0].usual
         assert usual is not None
+        sizes = {c.n_atoms: c.point for c in groups[T, x]}
+        sizes[usual.runs[0].job.n_atoms] = usual
         mu = np.array([p.delta_mu_eV for p in sizes.values()], dtype=float)
         error = np.array([p.error_eV for p in sizes.values()], dtype=float)
         rows = np.vander(1 / np.array(list(sizes)), 2)
@@ -80,6 +83,7 @@ def infinite(controls: list[Control]) -> list[Limit]:
         limits.append(
             Limit(
                 T,
+                x,
                 float(fit[1] @ mu),
                 float(covariance[1, 1]) ** 0.5,
                 float(shift @ mu),

@@ -39,7 +39,7 @@ class Liquidus:
         omega_eV, omega_error_eV: Ω per atom and its sampling error; Ω > 0 for unlike elements that
             shun each other.
         fractions, temperatures_K: (n,) the curve, over the melts that were run.
-        statistical_errors_K, model_errors_K: (n,) of the curve; the second 0 without a committee.
+        statistical_errors_K, model_errors_K: (n,) of the curve; the second NaN without members.
         members_K: (K, n) curves of the members.
         chi2, freedom: of the fit.
         reasons: what speaks against it.
@@ -84,14 +84,12 @@ def liquidus(branches: Sequence[Branch], x_s: float) -> Liquidus | None:
     slope = (above - below) / (2 * step)
     scatter = excess_scatter(fit.chi2, fit.freedom)
     error = scatter * np.sqrt(np.einsum("nc,cd,nd->n", rows, fit.covariance, rows)) / slope
-    members, model = np.empty((0, len(x))), np.zeros(len(x))
+    members, model = np.empty((0, len(x))), np.full(len(x), np.nan)
     if all(p.shift is not None for p in points):
         shifts = [p.shift for p in points if p.shift is not None]
         own = np.array([one.members_eV for one in shifts])
         members = np.array([fit.curve(x, fit.coefficients + fit.of_shifts @ k) for k in own.T])
-        centred = np.array([one.centred_errors_eV for one in shifts])
-        share = rows @ fit.of_shifts
-        noise = (share**2 @ centred**2).sum(axis=1) / (own.shape[1] - 1) / slope**2
+        noise = _noise(points, rows @ fit.of_shifts) / (own.shape[1] - 1) / slope**2
         model = np.sqrt(np.maximum(members.var(axis=0, ddof=1) - noise, 0.0))
     reasons = []
     if scatter > 1:
@@ -105,6 +103,25 @@ def liquidus(branches: Sequence[Branch], x_s: float) -> Liquidus | None:
         x_s, float(omega), float(omega_error), x, T, error, model, members, fit.chi2, fit.freedom,
         reasons,
     )  # fmt: skip
+
+
+def _noise(points: list[Point], shares: Array) -> Array:
+    """(n,) sum over the members of the variances that sampling alone makes.
+
+    Points of one temperature have the crystal in common and its melts: what each run gives to all
+    of them is added up before it is squared.
+
+    Args:
+        shares: (n, points) with which the points make up the curve.
+    """
+    of_runs: dict[str, Array] = {}
+    for k, p in enumerate(points):
+        assert p.shift is not None
+        own = p.shift_noise_eV or {f"of point {k} alone": p.shift.centred_errors_eV}
+        for run, noise in own.items():
+            of_runs[run] = of_runs.get(run, 0.0) + shares[:, k, None] * noise
+    total: Array = np.sum([(one**2).sum(axis=1) for one in of_runs.values()], axis=0)
+    return total
 
 
 class _Fit:

@@ -45,11 +45,13 @@ def at_box(box: Job, solid: Bulk, liquid: Bulk, melts: Sequence[Bulk]) -> tuple[
         error = float(np.sqrt(shares**2 @ np.array([mean.error for mean in each]) ** 2))
         return Mean(own.value + by * slope, float(np.hypot(own.error, by * error)), own.independent)
 
-    names = ("energy_eV", "enthalpy_eV", "volume_A3")
-    return (
-        replace(solid, **{name: moved(name, solid, here - x_s) for name in names}),
-        replace(liquid, **{name: moved(name, liquid, here - x) for name in names}),
-    )
+    def there(one: Bulk, by: float) -> Bulk:
+        energy, enthalpy, volume = (
+            moved(name, one, by) for name in ("energy_eV", "enthalpy_eV", "volume_A3")
+        )
+        return replace(one, energy_eV=energy, enthalpy_eV=enthalpy, volume_A3=volume)
+
+    return there(solid, here - x_s), there(liquid, here - x)
 
 
 def usable(solid: Bulk, melts: Sequence[Bulk]) -> tuple[list[Bulk], list[str]]:

@@ -6,7 +6,8 @@ are estimates; the error of Q_s − Q_l is common to them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -56,6 +57,8 @@ class Point:
         runs: all of them.
         fusion: what melting changes, from the bulk runs; None if these are refused or too few.
         shift: δμ of the members from the bulk runs, to second order; None without a committee.
+        shift_noise_eV: (K,) of each bulk run, by its folder: the sampling error that it gives to
+            the members about their mean, with the sign of its share. Points have runs in common.
         shift_first_order: the same to first order, as the covariances below are.
         covariance_eV, covariance_errors_eV: (K,) δμ of the members about their mean, from the
             pinned runs.
@@ -73,6 +76,7 @@ class Point:
     runs: list[Run]
     fusion: Fusion | None = None
     shift: FreeEnergies | None = None
+    shift_noise_eV: dict[str, Array] = field(default_factory=dict)
     shift_first_order: FreeEnergies | None = None
     covariance_eV: Array | None = None
     covariance_errors_eV: Array | None = None
@@ -90,6 +94,11 @@ class Point:
         error = np.maximum(error, _ROUNDED_EV)
         z: Array = (self.covariance_eV - (bulk.members_eV - bulk.members_eV.mean())) / error
         return z
+
+    def delta_q_part(self) -> float:
+        """Error of Q_s − Q_l over itself, which makes that part of Δμ uncertain."""
+        means = [run.mean for run in self.runs if run.mean is not None and not run.refused]
+        return means[0].delta_q_error / abs(means[0].delta_q) if means else 0.0
 
 
 def point(
@@ -119,12 +128,11 @@ def point(
     wrong = wrong or (not good and "mixed" in kinds)
     if solid is None or liquid is None or wrong:
         return bare
-    from dataclasses import replace
-
     parts = _melt_parts(solid, liquid, melts, x)
     bulk = fusion(solid, parts) if parts else None
-    second, linear = _shifts(solid, parts) if parts and first.n_members > 1 else (None, None)
-    bare = replace(bare, fusion=bulk, shift=second, shift_first_order=linear)
+    bare = replace(bare, fusion=bulk)
+    if parts and first.n_members > 1:
+        bare = replace(bare, **_shifts(solid, parts))
     if not good:
         return bare
     mu, error, weights = _combine(good)
@@ -205,15 +213,22 @@ def _melt_parts(
     return None if shares is None else list(zip(melts, map(float, shares), strict=True))
 
 
-def _shifts(solid: Bulk, melt: list[tuple[Bulk, float]]) -> tuple[FreeEnergies, FreeEnergies]:
-    """δμ of the members per atom, to second and to first order."""
+def _shifts(solid: Bulk, melt: list[tuple[Bulk, float]]) -> dict[str, Any]:
+    """δμ of the members per atom, to second and to first order, and its noise."""
     parts = [(solid, 1.0), *((one, -share) for one, share in melt)]
-    found = []
-    for order in (2, 1):
-        found.append(
-            combined([(_free_energies(one.run, order).per(one.job.n_atoms), s) for one, s in parts])
-        )
-    return found[0], found[1]
+    second, first = (
+        [(_free_energies(one.run, order).per(one.job.n_atoms), s) for one, s in parts]
+        for order in (2, 1)
+    )
+    noise = {
+        one.job.folder: share * own.centred_errors_eV
+        for (one, _), (own, share) in zip(parts, second, strict=True)
+    }
+    return {
+        "shift": combined(second),
+        "shift_first_order": combined(first),
+        "shift_noise_eV": noise,
+    }
 
 
 def _free_energies(run: Kept, order: int) -> FreeEnergies:

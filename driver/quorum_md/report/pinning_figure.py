@@ -33,10 +33,14 @@ def draw(report: Report, path: str | Path) -> None:
 def figure(report: Report) -> Figure:
     """The figure of `draw`: a panel for each melt, and the liquidus."""
     panels = len(report.branches) + (len(report.branches) > 1)
-    columns = min(panels, 3)
+    # with nothing but controls an empty one, of which the title says so
+    columns = max(1, min(panels, 3))
+    rows = max(1, -(-panels // columns))
     with style():
-        fig = new_figure(4.6 * columns, 3.6 * -(-panels // columns))
-        axes = np.atleast_1d(fig.subplots(-(-panels // columns), columns, squeeze=False).ravel())
+        fig = new_figure(4.6 * columns, 3.6 * rows)
+        axes = np.atleast_1d(fig.subplots(rows, columns, squeeze=False).ravel())
+        if not panels:
+            fig.suptitle("no pinned runs but controls")
         for ax, one in zip(axes, report.branches, strict=False):
             _branch(ax, report, one)
         if len(report.branches) > 1:
@@ -93,9 +97,10 @@ def _liquidus(ax: Axes, report: Report) -> None:
             label = f"{len(fit.members_K)} members" if k == 0 else None
             ax.plot(fit.fractions, member, color=BLUE, lw=0.4, alpha=0.5, label=label)
         ax.plot(fit.fractions, fit.temperatures_K, color=DARK, lw=1.2, label="regular solution")
+        model = np.nan_to_num(fit.model_errors_K)  # where there are no members
         for width, alpha in (
             (fit.statistical_errors_K, 0.35),
-            (np.hypot(fit.statistical_errors_K, fit.model_errors_K), 0.15),
+            (np.hypot(fit.statistical_errors_K, model), 0.15),
         ):
             ax.fill_between(
                 fit.fractions, fit.temperatures_K - width, fit.temperatures_K + width,

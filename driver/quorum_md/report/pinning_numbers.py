@@ -43,6 +43,7 @@ def _branch(one: Branch, n_members: int) -> dict[str, Any]:
         "melt_fraction": one.melt_fraction,
         "melting": _melting(one.melting, n_members),
         "no_melting_point": one.reason,
+        "members_by": one.members_by if n_members else None,
         "members_by_covariance": _melting(one.by_covariance, n_members),
         "at_melting": None if one.at_melting is None else asdict(one.at_melting),
         "slope_z": one.slope_z,
@@ -57,7 +58,7 @@ def _melting(found: MeltingPoint | None, n_members: int) -> dict[str, Any] | Non
     if found is None:
         return None
     content = asdict(found)
-    if not n_members:  # unknown, not zero
+    if not n_members or not len(found.members_K):  # unknown, not zero
         content |= {"model_error_K": None, "model_error_uncorrected_K": None}
     return content
 

@@ -103,7 +103,14 @@ def both_errors(found: MeltingPoint, n_members: int) -> str:
     value, error, model = rounded(
         found.temperature_K, found.statistical_error_K, found.model_error_K
     )
-    return f"{value} ± {error} (sampling) ± {model} (model) K"
+    return f"{value} ± {error} (sampling){_model(found, model)} (model) K"
+
+
+def _model(found: MeltingPoint, number: str) -> str:
+    """ " ± 38", or " < 12" where sampling noise alone makes as large a spread as the members'."""
+    if found.model_error_K > 0:
+        return f" ± {number}"
+    return f", < {found.model_error_uncorrected_K:.2g}"
 
 
 def _members(report: Report, one: Branch) -> list[str]:
@@ -111,14 +118,14 @@ def _members(report: Report, one: Branch) -> list[str]:
     if found is None or not len(found.members_K):
         return []
     k = found.members_K
-    text = f"  members {k.min():.5g} … {k.max():.5g} K, from bulk differences"
+    text = f"  members {k.min():.5g} … {k.max():.5g} K, from {one.members_by}"
     other = one.by_covariance
     if other is not None:
         every = [p.covariance_z() for p in one.points]
         z = np.array([value for values in every if values is not None for value in values])
         text += (
-            f"; by covariance in the pinned runs {other.temperature_K:.5g} ± "
-            f"{other.model_error_K:.2g}"
+            f"; by covariance in the pinned runs {other.temperature_K:.5g}"
+            f"{_model(other, f'{other.model_error_K:.2g}')}"
         )
         if len(z):
             text += f" (differ by {np.sqrt((z**2).mean()):.1f} standard errors, rms)"
@@ -138,7 +145,7 @@ def _liquidus(report: Report) -> list[str]:
         f"# liquidus of {report.elements[0]} {report.solid_fraction:.3f}: melt, T/K, ± sampling, "
         "± model",
         *(
-            f"{x:8.3f} {T:10.1f} {a:10.1f} {b:10.1f}"
+            f"{x:8.3f} {T:10.1f} {a:10.1f} {_or_dash(b):>10}"
             for x, T, a, b in zip(
                 fit.fractions[::6], fit.temperatures_K[::6], fit.statistical_errors_K[::6],
                 fit.model_errors_K[::6], strict=True,
@@ -150,6 +157,10 @@ def _liquidus(report: Report) -> list[str]:
     for reason in fit.reasons:
         text += textwrap.wrap(reason, _WIDTH, initial_indent="  ", subsequent_indent="    ")
     return text
+
+
+def _or_dash(value: float) -> str:
+    return f"{value:.1f}" if math.isfinite(value) else "-"
 
 
 def _controls(report: Report) -> list[str]:
@@ -164,10 +175,14 @@ def _controls(report: Report) -> list[str]:
         mu, error = rounded(1e3 * one.delta_mu_eV, 1e3 * one.error_eV)
         shift, own = rounded(1e3 * one.shift_eV, 1e3 * one.shift_error_eV)
         text.append(
-            f"1/N → 0 at {one.temperature_K:g} K: Δμ = {mu} ± {error} meV per atom, "
-            f"{shift} ± {own} from the usual runs"
+            f"1/N → 0 at {one.temperature_K:g} K{_melt(one.liquid_fraction)}: Δμ = {mu} ± {error} "
+            f"meV per atom, {shift} ± {own} from the usual runs"
         )
     return [*text, ""]
+
+
+def _melt(fraction: float | None) -> str:
+    return "" if fraction is None else f" and a melt of {fraction:g}"
 
 
 def _control(name: str, kappa: float, n: int, point: Point, z: float | None) -> str:
