@@ -103,6 +103,6 @@ def test_discard():
     assert frames_to_discard("0.25", n_frames=100) == 25
     assert frames_to_discard(7, n_frames=100) == 7
     assert frames_to_discard("auto", ar1(1, 500, 1, seed=4)[:, 0], n_frames=500) < 200
-    for wrong in ("-1", "some", "99", "1.5", "nan"):
+    for wrong in ("-1", "some", "99", "1.5", "nan", "inf"):
         with pytest.raises(QuorumError, match="discard"):
             frames_to_discard(wrong, n_frames=100)

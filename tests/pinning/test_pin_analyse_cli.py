@@ -170,6 +170,8 @@ def test_what_cannot_be_analysed_is_a_sentence(tmp_path, capsys):
     for arguments, words in (
         (["pin", "analyse", str(tmp_path / "no.toml")], "cannot be read"),
         (["pin", "analyse", str(tmp_path)], "holds no job of interface pinning"),
+        (["pin", "analyse", str(tmp_path), "--stress", "nan"], "expected a positive finite"),
+        (["pin", "analyse", str(tmp_path), "--stress", "inf"], "expected a positive finite"),
         (["pin", "analyse", str(tmp_path), "--plot", "a.doc"], "expected a file name that ends in"),
     ):
         assert main(arguments) == 2

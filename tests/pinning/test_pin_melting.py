@@ -360,6 +360,29 @@ def test_a_control_has_the_bulk_runs_in_common():
     assert 0.85 < np.std(z) < 1.15 and abs(np.mean(z)) < 4 / 60**0.5
 
 
+def test_one_bad_file_leaves_the_others(tmp_path):
+    """A job that has not begun, and one that blew up, beside a good one."""
+    model = Model()
+    folder_of(tmp_path, model, (1000.0,))
+    alone = analyse(tmp_path, discard=0).melting
+    for number, content in enumerate(("", "# time_fs tempera", None), 1):
+        path = write(pinned_job(model, 1000.0, 0, number=number), tmp_path) / "series.dat"
+        text = path.read_text()
+        if content is None:
+            *rows, last = text.splitlines()
+            first, *rest = last.split()
+            content = "\n".join([*rows, " ".join([first, "nan", *rest[1:]]), *rows[-3:]]) + "\n"
+        path.write_text(content)
+    report = analyse(tmp_path, discard=0)
+    assert [run.job.name for run in report.points[0].runs] == [
+        "pinned-1000.0K-0", "pinned-1000.0K-3"
+    ]  # fmt: skip
+    (sentence,) = report.refused
+    assert "pinned-1000.0K-3 failed: temperature_K of row 4000 is nan" in sentence
+    assert report.points[0].runs[1].job.n_frames == 3999
+    assert report.melting.temperature_K == alone.temperature_K
+
+
 def test_folders_that_hold_no_jobs(tmp_path):
     with pytest.raises(QuorumError, match="there is no such folder"):
         analyse(tmp_path / "nowhere")

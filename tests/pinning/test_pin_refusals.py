@@ -256,6 +256,16 @@ def test_bulk_runs_that_are_another_phase():
     only("phase", ["froze into another crystal"], pinned, solid, other)
 
 
+def test_words_for_an_order_parameter_that_falls_with_order():
+    model = replace(MODEL, q_solid=MODEL.q_liquid, q_liquid=MODEL.q_solid)
+    pinned, solid, liquid = three(0, model)
+    assert kinds(pinned, solid, liquid) == []
+    molten = replace(bulk_job(model, "liquid", T, 3), kind="solid")
+    only("phase", ["the solid melted"], pinned, molten, liquid)
+    froze = replace(bulk_job(model, "solid", T, 3), kind="liquid")
+    only("phase", ["the liquid froze"], pinned, solid, froze)
+
+
 def test_jobs_that_do_not_belong_together():
     model = Model(members=(0.001, -0.001))
     pinned, solid, liquid = three(0, model)

@@ -7,7 +7,7 @@ import pytest
 from two_phase_data import Model, bulk_job, pinned_job
 
 from exact_series import ar1, assert_unit_normal
-from quorum_md.pinning.bulk import bulk, scaled_q
+from quorum_md.pinning.bulk import bulk, levels, scaled_q
 from quorum_md.pinning.pinned_mean import pinned_mean
 from quorum_md.pinning.points import point
 from quorum_md.pinning.refusals import Limits
@@ -116,6 +116,39 @@ def test_order_parameters_of_boxes_of_another_size():
         job = replace(solid.job, order_parameter=words)
         q, _ = scaled_q(bulk(job, 0), 2000)
         assert q.value == pytest.approx(factor * solid.q.value)
+
+
+def test_a_modulus_has_no_level_in_the_liquid():
+    """|ρ_k|/√N of a crystal of f N atoms in a melt, by Monte Carlo: dQ/df at ½ is Q_s, not
+    Q_s − Q_l, whose Q_l is the mean modulus of noise and does not grow with N."""
+    rng, n_atoms, order, noise, draws = np.random.default_rng(2), 500, 0.8, 0.6, 400_000
+    z = rng.normal(size=(draws, 2)) @ [1, 1j] * noise / 2**0.5
+
+    def q(f):
+        # of the solid's atoms in phase, and of both phases' noise; the same noise at each f
+        return np.abs(f * order * n_atoms**0.5 + z)
+
+    slope = (q(0.51) - q(0.49)) / 0.02
+    exact, error = slope.mean(), slope.std() / draws**0.5
+    bulk_runs = {}
+    for kind, f in (("solid", 1.0), ("liquid", 0.0)):
+        job = replace(
+            bulk_job(Model(n_atoms=n_atoms), kind, 1000.0, 0), order_parameter="rhok 8 0 0"
+        )
+        series = {"q": q(f)[: job.n_frames]}
+        bulk_runs[kind] = bulk(replace(job, columns=job.columns | series), 0)
+    solid, liquid = bulk_runs["solid"], bulk_runs["liquid"]
+    q_s, q_l = levels(solid, liquid, n_atoms)
+    # the noise along the amplitude cancels in Q_s, that across adds noise²/(4 amplitude)
+    across = noise**2 / (4 * order * n_atoms**0.5)
+    assert abs(q_s.value - q_l.value - across - exact) < 4 * np.hypot(error, q_s.error) + 0.005
+    assert liquid.q.value > 0.025 * exact and q_l.error == 0.0
+    assert scaled_q(liquid, 4 * n_atoms)[0].value == pytest.approx(liquid.q.value)
+    assert levels(solid, liquid, 4 * n_atoms)[0].value == pytest.approx(2 * solid.q.value)
+    # and Δμ takes it
+    job = pinned_job(Model(n_atoms=n_atoms), 1000.0, 0)
+    found = pinned_mean(kept(replace(job, order_parameter="rhok 8 0 0"), 0), solid, liquid)
+    assert found.delta_q == q_s.value and found.delta_q_error == q_s.error
 
 
 def test_blocks_are_the_means_of_equal_parts():

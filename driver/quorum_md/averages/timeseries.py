@@ -167,7 +167,7 @@ def frames_to_discard(discard: str | float, *series: ArrayLike, n_frames: int) -
         number = float(discard)
     except ValueError:
         number = math.nan
-    if not number >= 0 or (number >= 1 and number != int(number)):
+    if not 0 <= number < math.inf or (number >= 1 and number != int(number)):
         raise QuorumError(
             f"discard: got {discard!r}, expected auto, a number of frames or a fraction below 1"
         )

@@ -121,15 +121,31 @@ def fusion(solid: Bulk, melt: list[tuple[Bulk, float]]) -> Fusion:
 def scaled_q(one: Bulk, n_atoms: int) -> tuple[Mean, float]:
     """Order parameter and its spread as a box of `n_atoms` atoms would have it.
 
-    Counters grow with N; LAMMPS's rhok, a sum over √N, with √N; a mean not at all.
+    Counters grow with N; LAMMPS's rhok, a sum over √N, with √N in a crystal and not at all in a
+    liquid, where it is noise; a mean not at all.
     """
     ratio = n_atoms / one.job.n_atoms
     words = one.job.order_parameter.lower()
-    if words.startswith("rhok"):
-        factor, wide = ratio**0.5, 1.0
+    if _is_modulus(one):
+        factor, wide = (1.0 if one.job.kind == "liquid" else ratio**0.5), 1.0
     elif words.rstrip().endswith("mean"):
         factor, wide = 1.0, ratio**-0.5
     else:
         factor, wide = ratio, ratio**0.5
     q = Mean(one.q.value * factor, one.q.error * factor, one.q.independent)
     return q, one.q_spread * wide
+
+
+def levels(solid: Bulk, liquid: Bulk, n_atoms: int) -> tuple[Mean, Mean]:
+    """Q_s and Q_l between which Q of `n_atoms` atoms goes with the solid fraction.
+
+    A liquid adds noise to the amplitude that the crystal gives to rhok, the modulus of a sum: in
+    quadrature, which is next to nothing beside half a crystal. The mean modulus of that noise alone
+    is no part of Q_s − Q_l, and Q_l is 0.
+    """
+    q_s, q_l = scaled_q(solid, n_atoms)[0], scaled_q(liquid, n_atoms)[0]
+    return q_s, Mean(0.0, 0.0, q_l.independent) if _is_modulus(liquid) else q_l
+
+
+def _is_modulus(one: Bulk) -> bool:
+    return one.job.order_parameter.lower().startswith("rhok")

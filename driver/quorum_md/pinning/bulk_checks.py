@@ -40,7 +40,9 @@ def phases(run: Kept, solid: Bulk, liquid: Bulk, limits: Limits) -> Refusal | No
     center = run.job.center or 0.0
     same = "no phase"
     if same_phase(solid, liquid):
-        same = "the solid melted" if q_s.value < center else "the liquid froze"
+        # Q that falls with order: then it rises with the energy
+        falls = float(np.cov(run["q"], run["potential_eV"])[0, 1]) > 0
+        same = "the solid melted" if (q_s.value < center) != falls else "the liquid froze"
     elif h < _LEAST_ENTROPY * run.kT_eV:
         same = "the liquid froze into another crystal"
     sentence = (

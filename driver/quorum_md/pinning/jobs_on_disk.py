@@ -110,7 +110,20 @@ def read_job(folder: str | Path) -> Job:
         QuorumError: no job there, or files that cannot be one.
     """
     asked = _asked(Path(folder) / JOB)
-    columns, members = _series(Path(folder) / SERIES, int(asked.get("n_members", 0)))
+    names, numbers = _series(Path(folder) / SERIES, int(asked.get("n_members", 0)))
+    finite = np.isfinite(numbers).all(axis=1)
+    if not finite.all():
+        row = int(np.argmin(finite))
+        column = int(np.argmin(np.isfinite(numbers[row])))
+        asked["status"] = "failed"
+        asked["reason"] = (
+            f"{names[column]} of row {row + 1} is {numbers[row, column]}, expected finite numbers: "
+            "this run blew up; run it again with a smaller time step"
+        )
+        numbers = numbers[:row]
+    member = [k for k, name in enumerate(names) if _MEMBER.fullmatch(name)]
+    columns = {name: numbers[:, k] for k, name in enumerate(names) if k not in member}
+    members = numbers[:, member]
     found = _CONTROL.search(Path(folder).name)
     if asked.get("control") is None and found:
         asked["control"] = found[1]
@@ -133,7 +146,15 @@ def read_jobs(folder: str | Path) -> list[Job]:
             f"{folder}: holds no job of interface pinning ({JOB} and {SERIES} in a folder each); "
             "run `quorum pin run` first, or give its output folder"
         )
-    return [read_job(one) for one in found if (one / SERIES).exists()]
+    return [read_job(one) for one in found if _begun(one / SERIES)]
+
+
+def _begun(path: Path) -> bool:
+    """Whether a header is written, of one line at least."""
+    try:
+        return b"\n" in path.read_bytes()
+    except OSError:
+        return False
 
 
 def _asked(path: Path) -> dict[str, Any]:
@@ -156,8 +177,8 @@ def _asked(path: Path) -> dict[str, Any]:
     return {key: value for key, value in content.items() if key in _ASKED}
 
 
-def _series(path: Path, n_members: int) -> tuple[dict[str, Array], Array]:
-    """Columns by name, and the (n, K) members; a last row that is still being written is left."""
+def _series(path: Path, n_members: int) -> tuple[list[str], Array]:
+    """Names and (n, names) numbers; a last row that is still being written is left."""
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
@@ -183,17 +204,9 @@ def _series(path: Path, n_members: int) -> tuple[dict[str, Array], Array]:
             f"{path}: has {numbers.shape[1]} numbers in a row, expected the {len(names)} columns "
             "of its header"
         )
-    if not np.isfinite(numbers).all():
-        row, column = np.argwhere(~np.isfinite(numbers))[0]
+    n_found = sum(_MEMBER.fullmatch(name) is not None for name in names)
+    if n_found != n_members:
         raise QuorumError(
-            f"{path}: {names[column]} of row {row + 1} is {numbers[row, column]}, expected finite "
-            "numbers: this run blew up; run it again with a smaller time step"
+            f"{path}: has {n_found} columns member_i_eV, expected {n_members} (n_members of {JOB})"
         )
-    member = [k for k, name in enumerate(names) if _MEMBER.fullmatch(name)]
-    if len(member) != n_members:
-        raise QuorumError(
-            f"{path}: has {len(member)} columns member_i_eV, expected {n_members} (n_members of "
-            f"{JOB})"
-        )
-    columns = {name: numbers[:, k] for k, name in enumerate(names) if k not in member}
-    return columns, numbers[:, member]
+    return names, numbers

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..averages.timeseries import integrated_autocorrelation_time
-from .bulk import Bulk, scaled_q
+from .bulk import Bulk, levels
 from .refusals import Limits, Refusal
 from .series import Array, Kept, block_averages
 
@@ -35,8 +35,7 @@ def phases(run: Kept, solid: Bulk, liquid: Bulk, limits: Limits) -> Refusal | No
     """ "froze", "melted", or "registry": frozen or melted while Q says two phases."""
     n = run.job.n_atoms
     least = least_fraction(run, solid)
-    q_s, _ = scaled_q(solid, n)
-    q_l, _ = scaled_q(liquid, n)
+    q_s, q_l = levels(solid, liquid, n)
     by_q = block_averages((run["q"] - q_l.value) / (q_s.value - q_l.value), _BLOCKS)
     measures = list(_measures(run, solid, liquid))
     energies = next((blocks for what, blocks, _ in measures if what == "energy"), None)

@@ -23,7 +23,7 @@ import numpy as np
 
 from ..averages.checks import reference_energies
 from ..averages.timeseries import variance_of_mean
-from .bulk import Bulk, scaled_q
+from .bulk import Bulk, levels
 from .melt import stiffening
 from .series import Array, Kept, Mean, mean_of
 
@@ -34,7 +34,7 @@ class PinnedMean:
 
     Attributes:
         run: the job in equilibrium.
-        delta_q, delta_q_error: Q_s − Q_l for its N atoms.
+        delta_q, delta_q_error: Q_s − Q_l for its N atoms (`bulk.levels`).
         solid_fraction: (⟨Q⟩ − Q_l)/(Q_s − Q_l).
         energy_fraction: the same by the energy.
         variance_ratio: var Q over what it should be.
@@ -68,7 +68,7 @@ def pinned_mean(run: Kept, solid: Bulk, liquid: Bulk) -> PinnedMean:
     """Δμ of a pinned run, whether or not it may be believed (see `refusals`)."""
     job = run.job
     kappa, center = float(job.kappa_eV or 0.0), float(job.center or 0.0)
-    (q_s, _), (q_l, _) = scaled_q(solid, job.n_atoms), scaled_q(liquid, job.n_atoms)
+    q_s, q_l = levels(solid, liquid, job.n_atoms)
     delta_q = q_s.value - q_l.value
     q, ratio = pinned_q(run, solid, liquid)
     delta_q_error = float(np.hypot(q_s.error, q_l.error))
@@ -109,7 +109,7 @@ def pinned_q(run: Kept, solid: Bulk, liquid: Bulk) -> tuple[Mean, float]:
     A melt that changes as the crystal grows adds to κ (`melt.stiffening`).
     """
     job = run.job
-    (q_s, _), (q_l, _) = scaled_q(solid, job.n_atoms), scaled_q(liquid, job.n_atoms)
+    q_s, q_l = levels(solid, liquid, job.n_atoms)
     span = q_s.value - q_l.value
     mean = mean_of(run["q"])
     own = stiffening(job, solid.job, (mean.value - q_l.value) / span, span) if span else 0.0

@@ -9,10 +9,12 @@ from what two phases do: good runs are refused less than once in a hundred.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from ..errors import QuorumError
 from .jobs_on_disk import Job
 
 if TYPE_CHECKING:
@@ -49,6 +51,13 @@ class Limits:
 
     lateral_GPa: float | None = None
     independent: float = 6.0
+
+    def __post_init__(self) -> None:
+        if self.lateral_GPa is not None and not 0 < self.lateral_GPa < math.inf:
+            raise QuorumError(
+                f"lateral stress: got {self.lateral_GPa!r} GPa, expected a positive finite number; "
+                "leave it out for the limit that the stiffness of the crystal makes"
+            )
 
 
 # a check of a pinned run in equilibrium against the bulk phases: a sentence, or nothing

@@ -8,7 +8,7 @@ from scipy.stats import t as student
 
 from ..averages.timeseries import variance_of_mean
 from ..units import EV_A3_GPA
-from .bulk import Bulk, scaled_q
+from .bulk import Bulk, levels
 from .bulk_checks import same_phase
 from .job_checks import gave_up, unlike, untrue
 from .phase_checks import least_fraction
@@ -54,7 +54,7 @@ def unpinned(run: Kept, solid: Bulk, liquid: Bulk, limits: Limits) -> Refusal | 
     if apart is not None:
         return apart
     n = run.job.n_atoms
-    (q_s, _), (q_l, _) = scaled_q(solid, n), scaled_q(liquid, n)
+    q_s, q_l = levels(solid, liquid, n)
     spread = float(run["q"].std())
     if spread < 1e-6 * abs(q_s.value - q_l.value):
         sentence = f"Q stays at {float(run['q'].mean()):.5g}: no bias acts"
@@ -87,7 +87,7 @@ def variance(run: Kept, solid: Bulk, liquid: Bulk, limits: Limits) -> Refusal | 
 
 def window(run: Kept, solid: Bulk, liquid: Bulk, limits: Limits) -> Refusal | None:
     """Q must stay where the free energy is linear in it: both phases several layers thick."""
-    (q_s, _), (q_l, _) = scaled_q(solid, run.job.n_atoms), scaled_q(liquid, run.job.n_atoms)
+    q_s, q_l = levels(solid, liquid, run.job.n_atoms)
     span = q_s.value - q_l.value
     mean = (float(run["q"].mean()) - q_l.value) / span
     width = float(run["q"].std()) / abs(span)
@@ -133,7 +133,7 @@ def stress(run: Kept, solid: Bulk, liquid: Bulk, limits: Limits) -> Refusal | No
 def drift(run: Kept, solid: Bulk, liquid: Bulk, limits: Limits) -> Refusal | None:
     """A trend of Q, or of energy or volume besides what follows Q, that sampling cannot make."""
     n = run.job.n_atoms
-    (q_s, _), (q_l, _) = scaled_q(solid, n), scaled_q(liquid, n)
+    q_s, q_l = levels(solid, liquid, n)
     assert run.job.kappa_eV is not None
     width = (run.kT_eV / run.job.kappa_eV) ** 0.5 / abs(q_s.value - q_l.value)
     energy = liquid.energy_eV.value - solid.energy_eV.value
