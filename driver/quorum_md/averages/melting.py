@@ -18,14 +18,11 @@ from numpy.typing import ArrayLike, NDArray
 from ..errors import QuorumError
 from .free_energy import FreeEnergies
 from .inputs import finite
+from .melting_curve import SHIFT_DOUBTFUL, Curve
 from .verdict import worst
 
 Array = NDArray[np.float64]
 
-# a shift of T_m beyond this part of it is no longer one in which Δh is constant
-_SHIFT_DOUBTFUL = 0.1
-# the same of T, to which enthalpies of fusion carry Δμ(T) beyond the temperatures
-_BEYOND = 0.05
 # chance of a χ² as large or larger below which Δμ(T) is not the assumed polynomial within errors
 _CHI2_CHANCE = 0.01
 
@@ -90,7 +87,7 @@ def shifted_melting_point(
     reasons = list(shift.reasons)
     verdict = shift.verdict
     largest = float(np.abs(members - temperature_K).max())
-    if largest > _SHIFT_DOUBTFUL * temperature_K:
+    if largest > SHIFT_DOUBTFUL * temperature_K:
         verdict = worst(verdict, "doubtful")
         reasons.append(
             f"a member melts {largest:.0f} K away from {temperature_K:.0f} K, too far for a "
@@ -169,7 +166,7 @@ def melting_point(
     mean_shift = np.array([shift.mean_eV for shift in shifts] or np.zeros(len(T)))
     shared = np.array([np.mean(s.statistical_errors_eV**2) if s.mean_eV else 0.0 for s in shifts]
                       or np.zeros(len(T)))  # fmt: skip
-    curve = _Curve(T, mu, error**2 + shared, degree, fusion)
+    curve = Curve(T, mu, error**2 + shared, degree, fusion)
     coefficients = curve.coefficients + curve.of_shifts @ mean_shift
     found = curve.root(coefficients)
     if found is None:
@@ -226,59 +223,6 @@ def excess_scatter(chi2: float, freedom: int) -> float:
     return float((chi2 / freedom) ** 0.5)
 
 
-class _Curve:
-    """Δμ(T) as a polynomial in T − center, by weighted least squares of Δμ and Δh.
-
-    Attributes:
-        coefficients, covariance: of the polynomial, highest power first.
-        of_shifts: (degree + 1, n_T) what δμ of the members at the temperatures adds to them.
-        chi2, freedom: of the fit.
-        range_K: where roots may lie without a doubt.
-        width_K: roots farther from center than three of these are none.
-    """
-
-    def __init__(
-        self, T: Array, mu: Array, variance: Array, degree: int, fusion: tuple[Array, ...] | None
-    ) -> None:
-        self.center = float(T.mean())
-        beyond = 0.0 if fusion is None else _BEYOND
-        self.range_K = T.min() * (1 - beyond), T.max() * (1 + beyond)
-        x = T - self.center
-        rows, values, weight = np.vander(x, degree + 1), mu, 1 / variance
-        # the members have no enthalpies of their own: a polynomial through their δμ alone, which
-        # are small, and straight where the enthalpies make the curve
-        least = min(degree if fusion is None else 1, len(np.unique(T)) - 1)
-        plain = rows[:, degree - least :]
-        self.of_shifts = np.zeros((degree + 1, len(T)))
-        self.of_shifts[degree - least :] = _solve(plain, weight)[0]
-        if fusion is not None:
-            at, h, h_error = fusion
-            x = at - self.center
-            powers = np.arange(degree, -1, -1)
-            tilt = powers * np.vander(x, degree + 1) / np.where(x, x, 1.0)[:, None]
-            tilt[x == 0] = np.eye(degree + 1)[degree - 1]
-            rows = np.vstack([rows, at[:, None] * tilt - np.vander(x, degree + 1)])
-            values, weight = np.append(mu, h), np.append(weight, 1 / h_error**2)
-        fit, self.covariance = _solve(rows, weight)
-        self.coefficients: Array = fit @ values
-        self.chi2 = float(weight @ (values - rows @ self.coefficients) ** 2)
-        self.freedom = len(values) - degree - 1
-        # with enthalpies the slope is known as far as these are nearly constant, however close the
-        # temperatures are
-        narrow = np.ptp(T) if fusion is None else max(np.ptp(T), _SHIFT_DOUBTFUL * self.center)
-        self.width_K = float(narrow) or _SHIFT_DOUBTFUL * self.center
-
-    def root(self, coefficients: Array) -> tuple[float, float] | None:
-        """The root where Δμ rises, nearest to the temperatures, and the slope there."""
-        steep = np.polyder(coefficients)
-        roots = [float(r.real) for r in np.roots(coefficients) if abs(r.imag) < 1e-9]
-        near = [r for r in roots if np.polyval(steep, r) > 0 and abs(r) < 3 * self.width_K]
-        if not near:
-            return None
-        best = min(near, key=abs)
-        return best + self.center, float(np.polyval(steep, best))
-
-
 def _checked(*fusion: ArrayLike | None) -> tuple[Array, ...]:
     """Temperatures, enthalpies and their errors, as many of each."""
     names = ("enthalpy_temperatures_K", "enthalpies_eV", "enthalpy_errors_eV")
@@ -291,13 +235,7 @@ def _checked(*fusion: ArrayLike | None) -> tuple[Array, ...]:
     return found
 
 
-def _solve(rows: Array, weight: Array) -> tuple[Array, Array]:
-    """What turns values into coefficients by weighted least squares, and their covariance."""
-    covariance = np.asarray(np.linalg.inv(rows.T * weight @ rows), dtype=float)
-    return covariance @ (rows.T * weight), covariance
-
-
-def _members(curve: _Curve, own: Array, by_slope: Array) -> tuple[Array, int]:
+def _members(curve: Curve, own: Array, by_slope: Array) -> tuple[Array, int]:
     """(K,) roots, those to first order in place of what has none, and how many these are."""
     found = [curve.root(curve.coefficients + curve.of_shifts @ k) for k in own.T]
     roots = [one[0] if one else by_slope[k] for k, one in enumerate(found)]
@@ -305,7 +243,7 @@ def _members(curve: _Curve, own: Array, by_slope: Array) -> tuple[Array, int]:
 
 
 def _judge(
-    T: Array, curve: _Curve, root: float, members: Array, verdict: str, reasons: list[str]
+    T: Array, curve: Curve, root: float, members: Array, verdict: str, reasons: list[str]
 ) -> tuple[str, list[str]]:
     scatter = excess_scatter(curve.chi2, curve.freedom)
     if scatter > 1:
