@@ -156,7 +156,7 @@ def test_noise_that_points_have_in_common(monkeypatch, shared):
     spread, taken = [], []
     plain = branches_of(melt, rng, 1e-5)
     x = np.array([one.liquid_fraction for one in plain])
-    for _ in range(200):
+    for _ in range(100):
         runs = {}
 
         def noise(run, runs=runs):
@@ -182,9 +182,9 @@ def test_noise_that_points_have_in_common(monkeypatch, shared):
         spread.append(fit.members_K.var(axis=0, ddof=1))
         left = np.where(fit.model_errors_K > 0, fit.model_errors_K, np.nan)
         taken.append(spread[-1] - left**2)
-    # the variance of the noise has (K − 1) degrees of freedom, in 200 draws
+    # the variance of the noise has (K − 1) degrees of freedom, in 100 draws
     ratio = np.mean(spread, axis=0) / np.nanmean(taken, axis=0)
-    np.testing.assert_allclose(ratio, 1.0, atol=4 * (2 / (5 * 200)) ** 0.5)
+    np.testing.assert_allclose(ratio, 1.0, atol=4 * (2 / (5 * 100)) ** 0.5)
 
 
 def test_runs_give_their_noise_to_points():
