@@ -195,3 +195,11 @@ def test_rounded():
     assert rounded(1941.234, 12.34, 38.1) == ["1941", "12", "38"]
     assert rounded(0.04151, 0.0040) == ["0.0415", "0.0040"]
     assert rounded(1.0, 0.0) == ["1", "0"]
+
+
+def test_sentences_of_one_kind_are_one():
+    """Eight melts with the same doubt are one line, that of the largest number."""
+    from quorum_md.report.pinning_text import _collapsed
+
+    many = ["the term is 44 % (limit 30 %)", "other", "the term is 68 % (limit 30 %)"]
+    assert _collapsed(many) == ["the term is 68 % (limit 30 %) (2 of this kind)", "other"]

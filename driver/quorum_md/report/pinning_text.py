@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import textwrap
 
 import numpy as np
@@ -15,6 +16,7 @@ from ..pinning.points import Point
 from ..units import BOLTZMANN_EV_K
 
 _WIDTH = 98
+_NUMBER = re.compile(r"\d+(?:\.\d+)?")
 
 
 def lines(report: Report) -> list[str]:
@@ -90,9 +92,22 @@ def _melting(report: Report, one: Branch) -> list[str]:
         )
     if found.verdict != "ok" or found.reasons:
         text.append(f"  {found.verdict}:")
-    for reason in found.reasons:
+    for reason in _collapsed(found.reasons):
         text += textwrap.wrap(reason, _WIDTH, initial_indent="  ", subsequent_indent="    ")
     return text
+
+
+def _collapsed(reasons: list[str]) -> list[str]:
+    """Of sentences that differ by numbers only, as of several melts, the one of the largest."""
+    alike: dict[str, list[str]] = {}
+    for one in reasons:
+        alike.setdefault(_NUMBER.sub("#", one), []).append(one)
+    found = []
+    for same in alike.values():
+        worst = max(same, key=lambda one: [float(x) for x in _NUMBER.findall(one)])
+        more = f" ({len(same)} of this kind)" if len(same) > 1 else ""
+        found.append(worst + more)
+    return found
 
 
 def both_errors(found: MeltingPoint, n_members: int) -> str:
