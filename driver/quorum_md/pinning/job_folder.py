@@ -109,6 +109,14 @@ class JobFolder:
             )
         return found
 
+    def n_rows(self, at: Checkpoint) -> int:
+        """Rows of series.dat that a checkpoint counts."""
+        if at.bytes == 0:
+            return 0
+        with open(self.path / SERIES, "rb") as stream:
+            lines = stream.read(at.bytes).splitlines()
+        return sum(not line.startswith(b"#") for line in lines)
+
     def finish_block(self, new: Checkpoint, rows: list[str], head: str) -> None:
         """Rows first, then the checkpoint that counts them; the state file is there already."""
         try:

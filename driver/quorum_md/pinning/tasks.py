@@ -92,10 +92,16 @@ class Tasks:
                     f"says {asked}; change it back, or give another folder in [output]"
                 )
         at = folder.checkpoint()
-        if status == "done" and at is not None and content["steps"] < self._steps(folder.job):
-            at.stage, at.done = at.stage - 1, int(content["steps"])
-            return "running", at
+        # by the checkpoint, whatever the status: an extension may have ended in its first block
+        if at is not None and at.stage == self._n_stages(folder.job):
+            done = folder.n_rows(at) * self.settings.run.interval_steps
+            if done < self._steps(folder.job):
+                at.stage, at.done = at.stage - 1, done
+                return "running", at
         return status, at
+
+    def _n_stages(self, job: Planned) -> int:
+        return len(stages(self.file, job, self.ready.box, self.ready.values))
 
     def _steps(self, job: Planned) -> int:
         """Of the production."""
