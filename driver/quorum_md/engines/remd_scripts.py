@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
 
 from ..errors import QuorumError
+from .lammps_scripts import Line, law_of, named_files, read_script, read_text
 from .remd_input import RemdFile
 
 # commands that would move atoms, or make them, at every start of a script
@@ -24,25 +22,6 @@ _ONCE = (
 _OPEN = {"sgcmc": "", "gcmc": "", "deposit": "", "evaporate": "", "atom/swap": "semi-grand"}
 _OPEN_SWAPS = {"sgc", "vcsgc"}
 _SWAPS = {"quorum/swap", "atom/swap"}
-# what may be written otherwise when a run is continued: it moves nothing
-_REPORTS = (
-    *("thermo", "thermo_style", "thermo_modify", "dump", "dump_modify", "undump", "print", "log"),
-    *("echo", "info", "timer", "balance", "processors", "suffix", "package", "shell"),
-)
-
-
-@dataclass(frozen=True)
-class Line:
-    """A command: words, and where it stands."""
-
-    file: str
-    number: int
-    text: str
-
-    @property
-    def words(self) -> list[str]:
-        """Of the command."""
-        return self.text.split()
 
 
 def check_scripts(file: RemdFile) -> None:
@@ -53,7 +32,7 @@ def check_scripts(file: RemdFile) -> None:
             the script of the run does not use, a file that all states would write.
     """
     lammps, states = file.settings.lammps, file.settings.states
-    _read(file, "structure", lammps.structure)
+    read_text(file.place, lammps.structure, _where(file, "structure"))
     lines = script_lines(file)
     all_temperatures = len(set(states.temperatures_K)) > 1
     swaps = any(one.words[:1] == ["fix"] and _SWAPS & set(one.words) for one in lines)
@@ -86,7 +65,7 @@ def check_scripts(file: RemdFile) -> None:
 
 def script_lines(file: RemdFile) -> list[Line]:
     """Commands of the script of the run, those of files that it includes among them."""
-    return list(_lines(file, file.settings.lammps.script, ()))
+    return read_script(file.place, file.settings.lammps.script, _where(file, "script"))
 
 
 def script_identity(file: RemdFile) -> dict[str, str]:
@@ -94,63 +73,15 @@ def script_identity(file: RemdFile) -> dict[str, str]:
 
     A run is continued with the ones that it began with.
     """
-    lines = [one for one in script_lines(file) if one.words[0] not in _REPORTS]
-    text = "\n".join(" ".join(one.words) for one in lines)
-    text += f"\n{sorted(file.settings.lammps.variables.items())}"
-    found = {file.settings.lammps.script: hashlib.sha256(text.encode()).hexdigest()}
-    for word in sorted({word for one in lines for word in one.words[1:]}):
-        path = file.place(word)
-        if "$" not in word and path.is_file() and word not in found:
-            with open(path, "rb") as stream:
-                found[word] = hashlib.file_digest(stream, "sha256").hexdigest()
-    return found
+    lines = script_lines(file)
+    text = f"{law_of(lines)}\n{sorted(file.settings.lammps.variables.items())}"
+    files = named_files(file.place, lines)
+    own = hashlib.sha256(text.encode()).hexdigest()
+    return files | {file.settings.lammps.script: own}
 
 
-def _lines(file: RemdFile, name: str, above: tuple[str, ...]) -> Iterator[Line]:
-    """Commands without comments, continued lines joined, those in quotes after `if` as well."""
-    start, joined = 1, ""
-    for number, line in enumerate(_read(file, "script", name).splitlines(), 1):
-        start = start if joined else number
-        if line.rstrip().endswith("&"):
-            joined += line.rstrip()[:-1] + " "
-            continue
-        command = _without_comment(joined + line)
-        joined = ""
-        if not command.strip():
-            continue
-        yield Line(name, start, command)
-        words = command.split()
-        if words[0] == "if":
-            _, _, commands = command.partition(" then ")
-            for quoted in re.findall(r"\"([^\"]+)\"|'([^']+)'", commands):
-                if "".join(quoted).strip():
-                    yield Line(name, start, "".join(quoted))
-        if words[0] == "include" and len(words) > 1 and words[1] not in (name, *above):
-            if "$" not in words[1] and file.place(words[1]).is_file():
-                yield from _lines(file, words[1], (name, *above))
-
-
-def _without_comment(line: str) -> str:
-    """Up to the first # that is not in quotes."""
-    quote = ""
-    for k, letter in enumerate(line):
-        if quote:
-            quote = "" if letter == quote else quote
-        elif letter in "\"'":
-            quote = letter
-        elif letter == "#":
-            return line[:k]
-    return line
-
-
-def _read(file: RemdFile, key: str, name: str) -> str:
-    try:
-        return Path(file.place(name)).read_text(encoding="utf-8", errors="replace")
-    except OSError as error:
-        raise QuorumError(
-            f"{file.path}: [lammps]: {key}: {name} cannot be read ({error.strerror}); give the "
-            f"path of a LAMMPS script, relative to {file.path}"
-        ) from error
+def _where(file: RemdFile, key: str) -> str:
+    return f"{file.path}: [lammps]: {key}"
 
 
 def _problem(line: str, text: str, swaps: bool, all_temperatures: bool) -> str:
