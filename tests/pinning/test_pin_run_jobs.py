@@ -61,7 +61,7 @@ def test_what_is_written(whole):
         lengths = job["lx_A"] * job["ly_A"] * job["lz_A"]
         np.testing.assert_allclose(lengths, job["volume_A3"], rtol=1e-6)
         assert abs(job["temperature_K"].mean() / KELVIN - 1) < 0.2
-        assert len(list((whole / "pin" / name).glob("state-*"))) == 1
+        assert len(list((whole / "pin" / name).glob("state-*.restart"))) == 1
     solid, liquid, pinned = (read_job(whole / "pin" / name) for name in NAMES)
     assert solid.n_frames == liquid.n_frames == pinned.n_frames == 40
     assert liquid["volume_A3"].mean() > 1.05 * solid["volume_A3"].mean()
@@ -265,7 +265,7 @@ def test_damaged_and_unwritable(whole, tmp_path):
     job = tmp_path / "pin" / NAMES[0]
     content = json.loads((job / "job.json").read_text())
     (job / "job.json").write_text(json.dumps(content | {"status": "running"}))
-    state = next(job.glob("state-*"))
+    state = next(job.glob("state-*.restart"))
     state.write_bytes(state.read_bytes()[:-100])
     said = pin(tmp_path, "run", "run.toml", code=2)
     assert f"{state.name}: is not what it was at the checkpoint" in said

@@ -38,9 +38,7 @@ def left(tasks, status="done", steps=100, rows=10):
     return folder
 
 
-@pytest.mark.parametrize(
-    ("status", "steps"), [("done", 100), ("running", 500), ("failed", 500)]
-)
+@pytest.mark.parametrize(("status", "steps"), [("done", 100), ("running", 500), ("failed", 500)])
 def test_an_extension_is_done_whatever_became_of_its_beginning(status, steps, tmp_path):
     """Killed or failed in its first block: job.json has the steps asked for, which are not done."""
     folder = left(tasks_of(tmp_path), status, steps)

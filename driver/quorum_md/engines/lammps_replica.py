@@ -49,6 +49,7 @@ class Replica:
         pressure_GPa: ${pressure} of the script of the run, there in LAMMPS's unit.
         members: "c_ID" of the vector of member energies; "" finds pair_style quorum.
         columns: further quantities, as in thermo_style.
+        before: commands that come before the box of a restart file.
     """
 
     def __init__(
@@ -62,11 +63,12 @@ class Replica:
         pressure_GPa: float | None = None,
         members: str = "",
         columns: tuple[str, ...] = (),
+        before: tuple[str, ...] = (),
     ) -> None:
         self.comm, self.label, self.log = comm, label, log
         self.variables, self.arguments = dict(variables), arguments
         self.pressure_GPa = pressure_GPa
-        self.columns = columns
+        self.columns, self.before = columns, before
         self._asked, self._members = members, ""
         self._lmp: Any = None
         self._failed = False
@@ -99,7 +101,9 @@ class Replica:
         """
         self._open()
         self._set("seed", seed)
-        self._do(f"read_restart {restart}")
+        for command in self.before:
+            self._do(command)
+        self._do(f'read_restart "{restart}"')
         if self.pressure_GPa is not None:
             unit = PRESSURE_GPA[self._lmp.extract_global("units")]
             self._set("pressure", self.pressure_GPa / unit)
@@ -118,7 +122,7 @@ class Replica:
     def save(self, restart: Path) -> None:
         """Write a restart file; `build` must follow before it moves again."""
         try:
-            self._do(f"write_restart {restart}")
+            self._do(f'write_restart "{restart}"')
         except QuorumError as error:
             raise QuorumError(
                 f"{restart}: cannot be written ({error}); make space, then continue from the last "
@@ -160,10 +164,9 @@ class Replica:
         """What is there now; raises `QuorumError` for a column that LAMMPS cannot give."""
         lmp = self._lmp
         columns = [self._column(number) for number in range(len(self.columns))]
-        box = self.box()
         return Sample(
             self.energy_eV(),
-            float(np.prod(box[3:6] - box[:3])),
+            float(np.prod(self.lengths)),
             float(self._get(lambda: lmp.extract_compute("thermo_temp", 0, 0))),
             self.step,
             self._member_energies_eV(),
@@ -217,6 +220,12 @@ class Replica:
         """(9,) as in `Configuration`."""
         low, high, xy, yz, xz, _, _ = self._lmp.extract_box()
         return np.array([*low, *high, xy, xz, yz])
+
+    @property
+    def lengths(self) -> Array:
+        """Edges of a box that is not tilted, in Å."""
+        box = self.box()
+        return box[3:6] - box[:3]
 
     def configuration(self) -> Configuration:
         """All atoms, on every rank of the replica."""
@@ -300,7 +309,7 @@ class Replica:
         self._failed = False
         words = ["-log", "none", "-screen", "none", "-nocite", *self.arguments]
         self._lmp = self._get(lambda: lammps(comm=self.comm, cmdargs=words))
-        self._do(f"log {self.log} append")
+        self._do(f'log "{self.log}" append')
         for name, value in self.variables.items():
             self._set(name, value)
 

@@ -16,6 +16,9 @@ _REPORTS = (
     *("echo", "info", "timer", "balance", "processors", "suffix", "package", "shell"),
 )
 
+# what LAMMPS refuses once there is a box
+BEFORE_BOX = ("newton", "processors", "atom_modify", "dimension", "package")
+
 
 @dataclass(frozen=True)
 class Line:
@@ -53,6 +56,20 @@ def read_text(place: Callable[[str], Path], name: str, where: str) -> str:
             f"{where}: {name} cannot be read ({error.strerror}); give the path of a LAMMPS script, "
             "relative to the file that names it"
         ) from error
+
+
+def before_box(text: str) -> tuple[list[str], str]:
+    """Commands of a script that must come before the box, and the script without them."""
+    early, rest, joined = [], [], False
+    for line in text.splitlines():
+        words = _without_comment(line).split()
+        goes_on = line.rstrip().endswith("&")
+        if words and words[0] in BEFORE_BOX and not (joined or goes_on):
+            early.append(" ".join(words))
+            line = f"# before the box: {line}"
+        rest.append(line)
+        joined = goes_on
+    return early, "\n".join(rest) + "\n"
 
 
 def law_of(lines: Iterable[Line]) -> str:

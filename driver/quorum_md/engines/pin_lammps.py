@@ -7,7 +7,7 @@ the density, and fix quorum/bias for a value of a PLUMED input.
 
 from __future__ import annotations
 
-import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +17,12 @@ from ..atomic import write_atomically
 from ..errors import QuorumError
 from ..order_parameters.pinned import Density, Named, PinnedVariable
 from . import lammps_plugin
+from .lammps_configuration import F, X
 from .lammps_replica import ENERGY_EV, PRESSURE_GPA, Replica
+from .lammps_scripts import BEFORE_BOX, before_box, read_script, read_text
 from .pin_stage import Array, EngineFacts, Setting, Stage
 
+FORCES = ".forces"  # of the last step, in the order of the atom IDs; beside a restart file
 _BIAS = "quorum_pin"
 _COLUMNS = ("lx", "ly", "lz", "pxx", "pyy", "pzz")
 # commands that are ours: of the box, the atoms, their motion
@@ -38,6 +41,13 @@ class LammpsEngine:
     def __init__(self, setting: Setting, comm: Any, folder: Path, label: str) -> None:
         self.setting, self.comm, self.folder = setting, comm, folder
         self._stage: Stage | None = None
+        self._script_path = Path(setting.script)
+        text = read_text(setting.root.joinpath, setting.script, label)
+        early, rest = before_box(text)
+        if early:
+            self._script_path = folder / "in.potential"
+            if comm.rank == 0:
+                write_atomically(self._script_path, rest)
         self._replica = Replica(
             comm,
             label,
@@ -46,6 +56,7 @@ class LammpsEngine:
             variables={},
             pressure_GPa=setting.pressure_GPa,
             columns=(*_COLUMNS, *_outputs(setting)),
+            before=tuple(early),
         )
 
     def begin(self, atoms: Any, temperature_K: float, seed: int, path: Path) -> None:
@@ -68,8 +79,9 @@ class LammpsEngine:
                 f"units {setting.units}",
                 f"atom_style {setting.atom_style}",
                 "boundary p p p",
-                f"read_data {data}",
-                f"include {setting.script}",
+                *self._replica.before,
+                f'read_data "{data}"',
+                f'include "{self._script_path}"',
                 f"velocity all create {temperature_K:.17g} {seed} mom yes dist gaussian",
             ]
             write_atomically(self.folder / "in.start", "\n".join(script) + "\n")
@@ -82,7 +94,9 @@ class LammpsEngine:
         if self.comm.rank == 0:
             write_atomically(self.folder / "in.stage", self._script(stage, seed, first))
         self.comm.Barrier()
-        self._replica.build(path, str(self.folder / "in.stage"), seed, None)
+        # without them every block would begin with half a step of no noise, and be colder
+        forces = None if first else self._forces_of(path)
+        self._replica.build(path, str(self.folder / "in.stage"), seed, forces)
         facts = self._replica.facts()
         return EngineFacts(facts.n_members, facts.timestep_fs)
 
@@ -94,7 +108,8 @@ class LammpsEngine:
         """See `Engine.row`."""
         sample, stage = self._replica.sample(), self._stage
         assert stage is not None
-        lengths, pressures, q = sample.columns[:3], sample.columns[3:6], sample.columns[6]
+        lengths, pressures = sample.columns[:3], sample.columns[3:6]
+        q = self._density() if isinstance(self.setting.variable, Density) else sample.columns[6]
         bias = 0.5 * stage.kappa_eV * (q - stage.center) ** 2
         return np.array(
             [
@@ -111,11 +126,28 @@ class LammpsEngine:
 
     def save(self, path: Path) -> None:
         """See `Engine.save`."""
+        forces = self._replica.configuration().rows[:, F]
+        if self.comm.rank == 0:
+            write_atomically(path.with_suffix(FORCES), np.ascontiguousarray(forces).tobytes())
         self._replica.save(path)
 
     def close(self) -> None:
         """See `Engine.close`."""
         self._replica.close()
+
+    def _forces_of(self, path: Path) -> Array | None:
+        """Of the last step before a file was written; None of one that has none beside it."""
+        try:
+            content = path.with_suffix(FORCES).read_bytes()
+        except FileNotFoundError:
+            return None
+        return np.frombuffer(content).reshape(-1, 3)
+
+    def _density(self) -> float:
+        """Of the box as it is: fix rhok has the waves of the one at the beginning of a block."""
+        variable = self.setting.variable
+        assert isinstance(variable, Density)
+        return variable.value(self._replica.configuration().rows[:, X], self._replica.lengths)
 
     # --- scripts ------------------------------------------------------------------------------
 
@@ -123,7 +155,7 @@ class LammpsEngine:
         setting = self.setting
         lines = [
             f"# stage {stage.name}: {stage.steps} steps at {stage.temperature_K:g} K",
-            f"include {setting.script}",
+            f'include "{self._script_path}"',
         ]
         moving = "all"
         if stage.n_held:
@@ -152,6 +184,8 @@ class LammpsEngine:
     def _bias(self, stage: Stage) -> list[str]:
         variable = self.setting.variable
         if isinstance(variable, Density):
+            if not stage.kappa_eV:
+                return []
             kappa = stage.kappa_eV / ENERGY_EV[self.setting.units]
             waves = " ".join(map(str, variable.waves))
             return [f"fix {_BIAS} all rhok {waves} {kappa:.17g} {stage.center:.17g}"]
@@ -162,9 +196,9 @@ class LammpsEngine:
         # energies on record are those of the potential
         backend = f" backend {variable.backend}" if variable.backend else ""
         if variable.backend == "plumed":
-            backend += f" outfile {self.folder / 'plumed.log'}"
+            backend += f' outfile "{self.folder / "plumed.log"}"'
         return [
-            f"fix {_BIAS} all quorum/bias file {path}{backend}",
+            f'fix {_BIAS} all quorum/bias file "{path}"{backend}',
             f"fix_modify {_BIAS} energy no",
         ]
 
@@ -187,10 +221,9 @@ class LammpsEngine:
 
 
 def _outputs(setting: Setting) -> tuple[str, ...]:
-    """The word of thermo_style for the variable."""
+    """The word of thermo_style for the variable, if LAMMPS has it."""
     variable = setting.variable
-    place = variable.place if isinstance(variable, Named) else 2  # of fix rhok: its size
-    return (f"f_{_BIAS}[{place + 1}]",)
+    return (f"f_{_BIAS}[{variable.place + 1}]",) if isinstance(variable, Named) else ()
 
 
 def check_plugin(variable: PinnedVariable) -> None:
@@ -202,30 +235,34 @@ def check_plugin(variable: PinnedVariable) -> None:
         )
 
 
-def check_script(where: str, path: Path) -> None:
-    """Look at the user's script of the potential; `where` is file and key, for errors.
+def check_script(where: str, place: Callable[[str], Path], name: str) -> None:
+    """Look at the user's script of the potential.
+
+    Args:
+        where: file and key, for errors.
+        place: where a file is that run.toml or the script names.
 
     Raises:
         QuorumError: no such script, no pair style, commands that are ours.
     """
-    try:
-        text = path.read_text(encoding="utf-8", errors="replace")
-    except OSError as error:
-        raise QuorumError(
-            f"{where}: {path.name} cannot be read ({error.strerror}); give a LAMMPS script with "
-            "pair_style, pair_coeff and timestep"
-        ) from error
-    words = []
-    for number, line in enumerate(text.splitlines(), 1):
-        word = (line.split("#")[0].split() or [""])[0]
+    lines = read_script(place, name, where)
+    early, _ = before_box(read_text(place, name, where))
+    for one in lines:
+        word = one.words[0]
         if word in _OURS:
             raise QuorumError(
-                f"{where}: {path.name}, line {number}: `{word}` is done by quorum pin; leave it "
+                f"{where}: {one.file}, line {one.number}: `{word}` is done by quorum pin; leave it "
                 "out, so that the script has the potential only (pair_style, masses, timestep)"
             )
-        words.append(word)
-    if re.search(r"^\s*(include|jump|if|python|plugin)\s", text, re.MULTILINE):
+        if word in BEFORE_BOX and " ".join(one.words) not in early:
+            raise QuorumError(
+                f"{where}: {one.file}, line {one.number}: `{word}` must come before the box; write "
+                f"it on a line of its own in {name} itself"
+            )
+    words = {one.words[0] for one in lines}
+    hidden = any(one.words[0] == "include" and "$" in one.text for one in lines)
+    if hidden or words & {"jump", "python"}:
         return  # what others have is not known
     for word in ("pair_style", "timestep"):
         if word not in words:
-            raise QuorumError(f"{where}: {path.name}: has no `{word}`; add it")
+            raise QuorumError(f"{where}: {name}: has no `{word}`; add it")

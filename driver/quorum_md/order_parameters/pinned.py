@@ -102,12 +102,22 @@ class Density:
 
     def evaluate(self, atoms: Atoms) -> tuple[float, Array]:
         """See `PinnedVariable`."""
-        k = 2 * np.pi * np.array(self.waves) / atoms.cell.lengths()
-        wave = np.exp(1j * (atoms.positions @ k)) / np.sqrt(len(atoms))
+        k, wave = self._waves(atoms.positions, atoms.cell.lengths())
         total = wave.sum()
         size = abs(total)
         slope = np.imag(np.conj(wave) * total) / size if size > 0 else np.zeros(len(atoms))
         return float(size), slope[:, None] * k
+
+    def value(self, positions_A: Array, lengths_A: Array) -> float:
+        """Without the gradient."""
+        return float(abs(self._waves(positions_A, lengths_A)[1].sum()))
+
+    def _waves(
+        self, positions_A: Array, lengths_A: Array
+    ) -> tuple[Array, npt.NDArray[np.complex128]]:
+        """k, and the part of each atom."""
+        k = 2 * np.pi * np.array(self.waves) / lengths_A
+        return k, np.exp(1j * (positions_A @ k)) / np.sqrt(len(positions_A))
 
 
 def density_of(atoms: Atoms) -> Density:

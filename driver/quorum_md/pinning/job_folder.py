@@ -131,7 +131,7 @@ class JobFolder:
             raise self._cannot(error) from error
         self._write_checkpoint(new, digest)
         for old in self.path.glob("state-*"):
-            if old.name != new.state:
+            if old.stem != Path(new.state).stem:  # an engine may have more than one file
                 old.unlink(missing_ok=True)
 
     def begin_again(self, new: Checkpoint) -> None:
@@ -180,7 +180,11 @@ class JobFolder:
 
 
 def _digest(path: Path) -> str:
-    """SHA-256 of a file that is on the disk then."""
-    with open(path, "rb") as stream:
-        os.fsync(stream.fileno())
-        return hashlib.sha256(stream.read()).hexdigest()
+    """SHA-256 of the files of a state, which are on the disk then."""
+    digest = hashlib.sha256()
+    path.stat()  # it is there
+    for one in sorted(path.parent.glob(f"{path.stem}.*")):
+        with open(one, "rb") as stream:
+            os.fsync(stream.fileno())
+            digest.update(stream.read())
+    return digest.hexdigest()

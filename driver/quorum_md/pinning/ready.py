@@ -54,7 +54,7 @@ def make_ready(file: PinFile) -> Ready:
         from ..engines.pin_lammps import check_script
 
         where = f"{file.path}: [potential]: script"
-        check_script(where, file.place(settings.potential.script))
+        check_script(where, file.place, settings.potential.script)
     elif "." in settings.potential.model and not file.place(settings.potential.model).exists():
         raise file.error("potential", f"model: {settings.potential.model}: there is no such file")
     values = check_variable(file, box, variable)
