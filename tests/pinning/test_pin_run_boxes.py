@@ -8,7 +8,8 @@ from ase.neighborlist import neighbor_list
 from pin_tools import read
 from quorum_md.errors import QuorumError
 from quorum_md.order_parameters.pinned import density_of
-from quorum_md.pinning.crystal import build_box, nearest_distance, recomposed, scaled
+from quorum_md.pinning.composition import recomposed
+from quorum_md.pinning.crystal import build_box, nearest_distance, scaled
 
 # crystal, elements, plane, nearest distance and number of nearest neighbours, layer distance in Å
 HCP_C = 3.2 * np.sqrt(8 / 3)
@@ -149,3 +150,30 @@ def test_planes_that_have_no_box(tmp_path):
     crystal = {"structure": None, "formula": None, "lattice_A": None, "file": "cell.extxyz"}
     with pytest.raises(QuorumError, match=r"interface: \"100\" has no orthorhombic cell"):
         build_box(read(tmp_path, crystal=crystal))
+
+
+def test_the_rest_of_a_melt(tmp_path):
+    """Elements of the crystal, not all that the potential knows."""
+    atoms = build_box(read(tmp_path, box={"repeats": [3, 3, 3]})).atoms
+    atoms.symbols[::2] = "Xe"
+    recomposed(atoms, slice(None), "Ar", 0.25, ["Ar", "Kr", "Xe"], seed=1)
+    assert atoms.symbols.formula.count() == {"Ar": 27, "Xe": 81}
+    atoms.symbols[:] = "Ar"  # a crystal that has no others: the first of them
+    recomposed(atoms, slice(None), "Ar", 0.25, ["Ar", "Kr", "Xe"], seed=1)
+    assert atoms.symbols.formula.count() == {"Ar": 27, "Kr": 81}
+
+
+def test_a_cell_that_looks_cubic(tmp_path):
+    """Layers of two kinds along z: edges that are equal by chance move apart."""
+    from ase.build import bulk
+    from ase.io import write
+
+    cell = bulk("Ar", "fcc", 5.45, cubic=True)
+    cell.symbols[cell.positions[:, 2] > 1.0] = "Kr"
+    write(tmp_path / "cell.extxyz", cell)
+    crystal = {"structure": None, "formula": None, "lattice_A": None, "file": "cell.extxyz"}
+    kinds = {"box": {"repeats": [3, 3, 3]}, "potential": {"elements": ["Ar", "Kr"]}}
+    assert not build_box(read(tmp_path, crystal=crystal, **kinds)).cubic
+    alloy = {"composition": {"Ar": 0.5, "Kr": 0.5}}
+    assert not build_box(read(tmp_path, crystal=alloy, **kinds)).cubic
+    assert build_box(read(tmp_path, **kinds)).cubic

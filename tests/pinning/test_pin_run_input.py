@@ -6,6 +6,7 @@ import pytest
 from pin_tools import LJ, PLUMED, read, write_run
 from quorum_md.errors import QuorumError
 from quorum_md.order_parameters.pinned import named
+from quorum_md.pinning.crystal import build_box
 from quorum_md.pinning.plan import cost
 from quorum_md.pinning.planned import Planned, bulk_jobs, pinned_jobs, stages
 from quorum_md.pinning.ready import make_ready
@@ -47,6 +48,25 @@ WRONG = [
     ({"order_parameter": {"plumed": "no.dat"}}, r"no.dat: cannot be read"),
     ({"order_parameter": {"rhok": [3, 3, 0]}}, r"rhok 3 3 0: got .* tell the phases apart"),
     ({"liquid": {"fractions": [0.5]}}, r"fractions: got a melt of other composition of one"),
+    (
+        {"liquid": {"fractions": [0.3333, 0.3334]}},
+        r"fractions: got \[0.3333, 0.3334\], expected diff",
+    ),
+    ({"pin": {"control_kappas": [2.0, 2.0]}}, r"control_kappas: got \[2.0, 2.0\], expected differ"),
+    ({"run": {"melt_K": -5.0}}, r"melt_K: got -5"),
+    ({"state": {"tolerance_K": -1.0}}, r"tolerance_K: got -1"),
+    ({"order_parameter": {"rhok": [8, 0, 2]}}, r"rhok: got a wave along z, \[8, 0, 2\]"),
+    (
+        {
+            "crystal": {
+                "structure": "zincblende",
+                "formula": "GaAs",
+                "composition": {"Ga": 0.6, "As": 0.4},
+            },
+            "potential": {"elements": ["Ga", "As"]},
+        },
+        r"composition: got it for a cell of Ga As, whose sublattices it would mix",
+    ),
     ({"output": {"time_limit": "1 h"}}, r'time_limit: got "1 h"'),
     ({"box": {"repeats": [3, 3]}}, r"repeats: got \[3, 3\]"),
 ]
@@ -64,6 +84,9 @@ def test_wrong_inputs(tables, said, tmp_path):
     [
         (LJ + "fix 1 all nve\n", "line 7: `fix` is done by quorum pin"),
         ("units lj\n" + LJ, "line 1: `units` is done by quorum pin"),
+        (LJ + 'if "1 > 0" then "fix 1 all nve"\n', "line 7: `fix` is done by quorum pin"),
+        (LJ + "include more.inc\n", "more.inc, line 2: `run` is done by quorum pin"),
+        (LJ + 'if "1 > 0" then "newton off"\n', "line 7: `newton` must come before the box"),
         (LJ.replace("pair_style", "# pair_style"), "has no `pair_style`"),
         (LJ.replace("timestep", "# timestep"), "has no `timestep`"),
     ],
@@ -71,6 +94,7 @@ def test_wrong_inputs(tables, said, tmp_path):
 def test_wrong_scripts(text, said, tmp_path):
     file = read(tmp_path)
     (tmp_path / "in.lj").write_text(text)
+    (tmp_path / "more.inc").write_text("# nothing\nrun 0\n")
     with pytest.raises(QuorumError, match=said):
         make_ready(file)
 
@@ -92,6 +116,24 @@ def test_a_wrong_unit_of_length_is_refused(tmp_path):
             make_ready(read(tmp_path, order_parameter=order))
 
 
+def test_all_atoms_of_an_element_or_none(tmp_path):
+    """A list of another box's atoms; one element of two is a choice."""
+    write_run(tmp_path, box={"repeats": [3, 3, 4]})
+    path, order = tmp_path / "plumed.dat", {"plumed": "plumed.dat", "value": "cv.mean"}
+    path.write_text(PLUMED.replace("1-500", "1-100"))
+    with pytest.raises(QuorumError, match=r"counts 100 of 144 Ar, .* write SPECIES=1-144, or"):
+        make_ready(read(tmp_path, order_parameter=order, box={"repeats": [3, 3, 4]}))
+    salt = {"structure": "rocksalt", "formula": "ArKr", "lattice_A": 7.7}
+    file = read(
+        tmp_path, crystal=salt, order_parameter=order, box={"repeats": [2, 2, 3]},
+        potential={"elements": ["Ar", "Kr"]},
+    )  # fmt: skip
+    symbols = build_box(file).atoms.symbols
+    argon = ",".join(str(k + 1) for k, one in enumerate(symbols) if one == "Ar")
+    path.write_text(PLUMED.replace("1-500", argon).replace("4.0860", "6").replace("5.1075", "7"))
+    make_ready(file)
+
+
 def test_values_of_plumed_inputs(tmp_path):
     path = tmp_path / "plumed.dat"
     path.write_text(PLUMED)
@@ -111,8 +153,6 @@ def test_values_of_plumed_inputs(tmp_path):
 
 def test_gradient_of_a_plumed_value(tmp_path):
     """By the bias of the native backend, against finite differences."""
-    from quorum_md.pinning.crystal import build_box
-
     path = tmp_path / "plumed.dat"
     path.write_text(PLUMED.replace("1-500", "1-384"))
     variable = named(path)

@@ -7,6 +7,7 @@ Phys. 139, 104102 (2013), doi:10.1063/1.4818747. `Named` is a value of a PLUMED 
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 from dataclasses import dataclass
 from functools import cached_property
@@ -187,6 +188,20 @@ class Named:
         if self.backend == "plumed":  # which has no values of actions without a label
             names = [name for name in names if not name.startswith("@")]
         return names.index(self.value)
+
+    def digests(self) -> dict[str, str]:
+        """Of its statements, and of the files that they name."""
+        beside, text = Path(self.path).resolve().parent, self.value
+        found = {}
+        for one in read_statements(self.path):
+            if one.action in ("PRINT", "FLUSH"):
+                continue
+            text += f"\n{one.label}: {one.action} {' '.join(one.words)}"
+            for name in (word.partition("=")[2] for word in one.words):
+                if name and (beside / name).is_file():
+                    found[name] = (beside / name).read_bytes()
+        found[Path(self.path).name] = text.encode()
+        return {name: hashlib.sha256(one).hexdigest()[:16] for name, one in found.items()}
 
     def biased(self, kappa_eV: float, center: float) -> str:
         """The input with the bias, for an engine in any folder; it prints nothing of its own."""

@@ -6,6 +6,7 @@ needs no more than their number to hold them.
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from ase import Atoms
 from ase.build import bulk, make_supercell
 
 from ..errors import QuorumError
+from .composition import substitute
 from .run_input import PinFile
 
 Array = npt.NDArray[np.float64]
@@ -61,7 +63,7 @@ def build_box(file: PinFile) -> Box:
     )
     atoms = cell * repeats
     if crystal.composition:
-        _substitute(file, atoms)
+        substitute(file, atoms, unit)
     known = file.settings.potential.elements
     for symbol in dict.fromkeys(atoms.symbols):
         if symbol not in known:
@@ -76,7 +78,22 @@ def build_box(file: PinFile) -> Box:
     order = np.argsort(~lower, kind="stable")
     atoms = atoms[order]
     atoms.info.clear()
-    return Box(atoms, lengths, repeats, int(lower.sum()), _is_cubic(conventional))
+    return Box(atoms, lengths, repeats, int(lower.sum()), _is_cubic(file, conventional))
+
+
+def describe_crystal(file: PinFile) -> str:
+    """In words: lattice or file, and the plane of the interface."""
+    crystal = file.settings.crystal
+    name = crystal.file or f"{crystal.structure} {crystal.formula}"
+    return f"{name}, interface ({crystal.interface})"
+
+
+def digest_of(atoms: Atoms) -> str:
+    """Of kinds and places; not of the edges, which the runs find."""
+    # no fraction of a lattice is at the edge of a step then
+    places = np.rint(1e6 * atoms.get_scaled_positions(wrap=False) + 0.2137).astype(np.int64)
+    text = f"{atoms.get_chemical_formula()} {list(atoms.numbers)} {places.tolist()}"
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def scaled(box: Box, lengths_A: Sequence[float] | Array, stretch: float = 1.0) -> Atoms:
@@ -95,26 +112,6 @@ def scaled(box: Box, lengths_A: Sequence[float] | Array, stretch: float = 1.0) -
         z[box.n_held :] = start + (z[box.n_held :] - start) * stretch
         atoms.set_cell(np.diag([*lengths_A[:2], start + (top - start) * stretch]))
     return atoms
-
-
-def recomposed(
-    atoms: Atoms, which: slice, element: str, fraction: float, elements: Sequence[str], seed: int
-) -> None:
-    """Make a fraction of some atoms this element, the fewest possible others changed at random."""
-    rng = np.random.default_rng([seed, 1])
-    symbols = np.array(atoms.get_chemical_symbols(), dtype=object)
-    part = symbols[which]
-    wanted = round(fraction * len(part))
-    have = np.flatnonzero(part == element)
-    others = np.flatnonzero(part != element)
-    if len(have) < wanted:
-        part[rng.choice(others, wanted - len(have), replace=False)] = element
-    elif len(have) > wanted:
-        rest = [one for one in elements if one != element]
-        chosen = rng.choice(have, len(have) - wanted, replace=False)
-        part[chosen] = [rest[k % len(rest)] for k in range(len(chosen))]
-    symbols[which] = part
-    atoms.set_chemical_symbols(list(symbols))
 
 
 def nearest_distance(atoms: Atoms) -> float:
@@ -161,7 +158,10 @@ def _unit(file: PinFile) -> tuple[Atoms, Array]:
     return primitive, conventional
 
 
-def _is_cubic(cell: Array) -> bool:
+def _is_cubic(file: PinFile, cell: Array) -> bool:
+    """Of lattices by name: in a cell from a file, or an alloy, edges may be equal by chance."""
+    if file.settings.crystal.file or file.settings.crystal.composition:
+        return False
     lengths = np.linalg.norm(cell, axis=1)
     gram = cell @ cell.T / lengths[0] ** 2
     return bool(np.abs(gram - np.eye(3)).max() < _ALMOST)
@@ -271,20 +271,6 @@ def _repeats(lengths: Array, n: int, atoms: int, aspect: float) -> tuple[int, in
             least, best = excess, (x, y, z)
     assert best is not None
     return best
-
-
-def _substitute(file: PinFile, atoms: Atoms) -> None:
-    """A random alloy: exact numbers, in an order of the first seed."""
-    fractions = file.settings.crystal.composition
-    numbers = {symbol: round(x * len(atoms)) for symbol, x in fractions.items()}
-    last = list(numbers)[-1]
-    numbers[last] += len(atoms) - sum(numbers.values())
-    symbols = np.repeat(list(numbers), list(numbers.values()))
-    np.random.default_rng([file.settings.run.seeds[0], 2]).shuffle(symbols)
-    try:
-        atoms.set_chemical_symbols([str(one) for one in symbols])
-    except KeyError as error:
-        raise file.error("crystal", f"composition: there is no element {error}") from error
 
 
 def checked_distance(file: PinFile, atoms: Atoms) -> None:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from ..engines.pin_stage import Stage
 from .crystal import Box
 from .run_input import PinFile
-from .run_system import label_K
+from .run_system import label_K, label_x
 
 _HELD_WARMTH = 0.5  # of melt_steps: the crystal gets warm before a half is held
 # what may be left of a perfect crystal's order after melting all of it, and its upper half
@@ -44,7 +44,7 @@ class Planned:
         """Of its folder."""
         name = f"{self.kind}-{label_K(self.temperature_K)}"
         if self.fraction is not None:
-            name += f"-x{self.fraction:.3f}"
+            name += f"-{label_x(self.fraction)}"
         if self.kind == "pinned":
             name += f"-{self.number}"
             if self.factor != 1.0:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from ..engines.lammps_scripts import named_files, read_script
 from ..engines.pin_stage import Setting
 from ..errors import QuorumError
-from ..order_parameters.pinned import Density, PinnedVariable, density_of, named
-from .crystal import Box, build_box, checked_distance
+from ..order_parameters.pinned import Density, Named, PinnedVariable, density_of, named
+from .crystal import Box, build_box, checked_distance, describe_crystal, digest_of
 from .run_input import PinFile
 from .window import check_variable
 
@@ -21,6 +23,7 @@ class Ready:
     Attributes:
         values: of the variable in the crystal, and with its atoms shaken to pieces.
         potential: name and digest of the script or model.
+        begun_with: what else a job cannot change on its way, for job.json.
     """
 
     file: PinFile
@@ -29,6 +32,7 @@ class Ready:
     setting: Setting
     values: tuple[float, float]
     potential: str
+    begun_with: dict[str, Any]
 
 
 def make_ready(file: PinFile) -> Ready:
@@ -55,6 +59,13 @@ def make_ready(file: PinFile) -> Ready:
 
         where = f"{file.path}: [potential]: script"
         check_script(where, file.place, settings.potential.script)
+        if isinstance(variable, Density) and variable.waves[2]:
+            raise file.error(
+                "order_parameter",
+                f"rhok: got a wave along z, {list(order.rhok)}, which fix rhok of LAMMPS keeps as "
+                "it was when the run began while L_z moves; expected the third number to be 0, or "
+                'engine = "i-pi"',
+            )
     elif "." in settings.potential.model and not file.place(settings.potential.model).exists():
         raise file.error("potential", f"model: {settings.potential.model}: there is no such file")
     values = check_variable(file, box, variable)
@@ -75,7 +86,9 @@ def make_ready(file: PinFile) -> Ready:
         model=potential.model,
         timestep_fs=potential.timestep_fs,
     )
-    return Ready(file, box, variable, setting, values, _identity(file))
+    return Ready(
+        file, box, variable, setting, values, _identity(file), _begun_with(file, box, variable)
+    )
 
 
 def folder_of(file: PinFile) -> Path:
@@ -92,6 +105,22 @@ def folder_of(file: PinFile) -> Path:
             f"may write to in {file.path}"
         ) from error
     return file.folder
+
+
+def _begun_with(file: PinFile, box: Box, variable: PinnedVariable) -> dict[str, Any]:
+    """Words to compare, and digests of files."""
+    settings = file.settings
+    found: dict[str, Any] = {"crystal": f"{describe_crystal(file)}, {digest_of(box.atoms)}"}
+    if isinstance(variable, Named):
+        found["plumed"] = variable.digests()
+    if settings.potential.engine == "lammps":
+        script = settings.potential.script
+        lines = read_script(file.place, script, f"{file.path}: [potential]: script")
+        files = named_files(file.place, lines)
+        found["potential_files"] = {name: digest[:16] for name, digest in files.items()}
+    else:
+        found["timestep_fs"] = settings.potential.timestep_fs
+    return found
 
 
 def _identity(file: PinFile) -> str:

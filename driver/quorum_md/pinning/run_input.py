@@ -113,6 +113,10 @@ class Pin:
             raise QuorumError(
                 f"control_kappas: got {list(self.control_kappas)}, expected factors as 2.0"
             )
+        if len({f"{one:g}" for one in self.control_kappas}) < len(self.control_kappas):
+            raise QuorumError(
+                f"control_kappas: got {list(self.control_kappas)}, expected different ones"
+            )
 
 
 @dataclass(frozen=True)
@@ -136,6 +140,8 @@ class Run:
     def __post_init__(self) -> None:
         for name in ("production_steps", "interval_steps", "attempts"):
             at_least(name, getattr(self, name))
+        if not self.melt_K >= 0:
+            raise QuorumError(f"melt_K: got {self.melt_K:g}, expected K, or 0 for a choice")
         for name in ("thermostat_steps", "barostat_steps"):
             at_least(name, getattr(self, name), 10)
         if self.thermostat not in THERMOSTATS:

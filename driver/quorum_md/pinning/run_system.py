@@ -22,7 +22,7 @@ class Crystal:
     c_A: float = 0.0  # of hcp, wurtzite and what else has two
     file: str = ""  # any format of ase
     interface: str = "100"  # Miller indices of the plane that touches the melt; 4 in hcp
-    # a random alloy on the lattice: fractions of elements on sites of `of`
+    # a random alloy on a lattice of one element: fractions
     composition: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -113,6 +113,8 @@ class State:
                 raise QuorumError(f"temperatures_K: got {list(kelvin)}, expected different ones")
         if not math.isfinite(self.pressure_GPa):
             raise QuorumError(f"pressure_GPa: got {self.pressure_GPa}, expected a finite number")
+        if not self.tolerance_K >= 0:
+            raise QuorumError(f"tolerance_K: got {self.tolerance_K:g}, expected K, or 0 for 0.5 %")
         at_least("at_most", self.at_most, 2)
 
     @property
@@ -132,11 +134,23 @@ class State:
 class Liquid:
     """Melts of other composition than the crystal, for phase diagrams."""
 
-    fractions: tuple[float, ...] = ()  # of the first of [potential] elements in the melt
+    # of the first of [potential] elements in the melt; the rest are those of the crystal, or of a
+    # crystal that has no others the second
+    fractions: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         if any(not 0 <= x <= 1 for x in self.fractions):
             raise QuorumError(f"fractions: got {list(self.fractions)}, expected parts of 1")
+        if len({label_x(x) for x in self.fractions}) < len(self.fractions):
+            raise QuorumError(
+                f"fractions: got {list(self.fractions)}, expected different ones (folder names "
+                "have three digits)"
+            )
+
+
+def label_x(fraction: float) -> str:
+    """Of the composition of a melt in the name of a folder."""
+    return f"x{fraction:.3f}"
 
 
 def label_K(temperature_K: float) -> str:

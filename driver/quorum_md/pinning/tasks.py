@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from ..errors import QuorumError
-from .crystal import recomposed, scaled
+from .composition import recomposed
+from .crystal import scaled
 from .job_folder import Checkpoint, JobFolder
 from .job_run import JobRun
 from .jobs_on_disk import Job, read_job
@@ -86,7 +87,7 @@ class Tasks:
         content = folder.content()
         status = str(content.get("status", "new"))
         for key, asked in self._fixed(folder.job).items():
-            if content and content.get(key) != asked:
+            if content and content.get(key, asked) != asked:
                 raise QuorumError(
                     f"{folder.path}: was run with {key} {content.get(key)}, but {self.file.path} "
                     f"says {asked}; change it back, or give another folder in [output]"
@@ -119,6 +120,7 @@ class Tasks:
             "engine": settings.potential.engine,
             "potential": self.ready.potential,
             "interval_steps": settings.run.interval_steps,
+            **self.ready.begun_with,
         }
         if job.kind == "pinned" and settings.pin.kappa_eV is not None:
             fixed["kappa_eV"] = job.factor * settings.pin.kappa_eV

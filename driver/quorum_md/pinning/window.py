@@ -32,6 +32,7 @@ _APART = 4.0  # difference of the means over the sum of both widths
 _SAME = 0.2  # of the difference that a crystal has to one shaken to pieces
 _SHAKEN = 0.35  # displacements that leave no order, in shortest distances
 _WARM = 0.07  # those of a crystal near melting
+_BETWEEN = (0.1, 0.15, 0.2, 0.25)
 
 
 @dataclass(frozen=True)
@@ -125,10 +126,21 @@ def _kappa(
                 "out to have it chosen",
             )
         return kappa, "kappa given"
-    kappa = factor * thermal_energy_eV(kelvin) / (pin.window * difference) ** 2
+    # a control has a multiple of what the others have, however that came about
+    kappa = thermal_energy_eV(kelvin) / (pin.window * difference) ** 2
+    why = f"kappa from a width of {100 * pin.window / np.sqrt(factor):.1f} %"
     if kappa * inertia > _SLOW**2:
-        return _SLOW**2 / inertia, "kappa as the time step allows"
-    return kappa, f"kappa from a width of {100 * pin.window / np.sqrt(factor):.1f} %"
+        kappa, why = _SLOW**2 / inertia, "kappa as the time step allows"
+        if factor != 1.0:
+            why += f", times {factor:g}"
+    motion = float(np.sqrt(factor * kappa * inertia))
+    if motion > _STABLE:
+        raise file.error(
+            "pin",
+            f"control_kappas: got {factor:g}, with which the variable moves too fast for the time "
+            f"step (ω Δt = {motion:.2f}), expected at most {_STABLE**2 / (kappa * inertia):.2g}",
+        )
+    return factor * kappa, why
 
 
 def inverse_mass(box: Box, variable: PinnedVariable, solid: Job) -> float:
@@ -147,8 +159,8 @@ def check_variable(file: PinFile, box: Box, variable: PinnedVariable) -> tuple[f
     """
     with warnings.catch_warnings():  # what they would say is said below
         warnings.simplefilter("ignore", QuorumWarning)
-        crystal, noise = _sampled(box, variable, _WARM / 2)
-        pieces, more = _sampled(box, variable, _SHAKEN)
+        crystal, noise, some = _sampled(box, variable, _WARM / 2)
+        pieces, more, others = _sampled(box, variable, _SHAKEN)
     scale = max(abs(crystal), abs(pieces), 1e-3)
     if not abs(crystal - pieces) > 0.05 * scale + 3 * (noise + more):
         raise file.error(
@@ -156,13 +168,37 @@ def check_variable(file: PinFile, box: Box, variable: PinnedVariable) -> tuple[f
             f"{variable.text}: got {crystal:.4g} in the crystal and {pieces:.4g} with its atoms "
             f"shaken to pieces, expected values that tell the phases apart; {_advice(variable)}",
         )
+    _check_counted(file, box, variable, some | others)
     return crystal, pieces
 
 
-def _sampled(box: Box, variable: PinnedVariable, part: float) -> tuple[float, float]:
-    """Mean and standard deviation over a few random displacements."""
-    found = [variable.evaluate(_shaken(box, box.atoms, (part, part), seed))[0] for seed in range(4)]
-    return float(np.mean(found)), float(np.std(found, ddof=1))
+def _sampled(
+    box: Box, variable: PinnedVariable, part: float
+) -> tuple[float, float, npt.NDArray[np.bool_]]:
+    """Mean and standard deviation over a few random displacements, and which atoms it feels."""
+    found = [variable.evaluate(_shaken(box, box.atoms, (part, part), seed)) for seed in range(4)]
+    values = [value for value, _ in found]
+    felt = np.any([gradient.any(axis=1) for _, gradient in found], axis=0)
+    return float(np.mean(values)), float(np.std(values, ddof=1)), felt
+
+
+def _check_counted(
+    file: PinFile, box: Box, variable: PinnedVariable, felt: npt.NDArray[np.bool_]
+) -> None:
+    """Refuse a list of atoms that leaves out some of an element, as of another box."""
+    symbols = np.array(box.atoms.get_chemical_symbols())
+    for part in () if felt.all() else _BETWEEN:  # a counter is flat in both phases
+        felt = felt | _sampled(box, variable, part)[2]
+    for element in dict.fromkeys(symbols):
+        of_it = symbols == element
+        n, n_felt = int(of_it.sum()), int(felt[of_it].sum())
+        if 0 < n_felt < n:
+            raise file.error(
+                "order_parameter",
+                f"{variable.text}: counts {n_felt} of {n} {element}, expected all of an element or "
+                f"none; this box has {len(symbols)} atoms: write SPECIES=1-{len(symbols)}, or "
+                "SPECIES=@mdatoms",
+            )
 
 
 def _shaken(box: Box, atoms: Atoms, parts: tuple[float, float], seed: int = 0) -> Atoms:
