@@ -7,7 +7,7 @@
 
 #SBATCH --job-name=pin-array         # as it is listed in the queue
 #SBATCH --nodes=1                    # of each job
-#SBATCH --ntasks-per-node=4          # its MPI ranks: ranks_per_job of pin.toml
+#SBATCH --ntasks-per-node=1          # its MPI ranks: as many as ranks_per_job of pin.toml, no more
 #SBATCH --cpus-per-task=1            # cores of each rank
 #SBATCH --time=12:00:00              # of each job
 #SBATCH --signal=USR1@300            # 5 minutes before the end: a checkpoint

@@ -100,6 +100,11 @@ class IpiEngine:
         with self._logged():
             Simulation.run(simulation, write_outputs=False)
         simulation.step += 1
+        if simulation.step != simulation.tsteps:
+            raise QuorumError(
+                f"{self.label}: i-PI ended after {simulation.step} of {simulation.tsteps} steps, "
+                "as it does where there is a file named EXIT; remove it from this folder"
+            )
 
     def row(self) -> Array:
         """See `Engine.row`."""
@@ -114,7 +119,8 @@ class IpiEngine:
         kinetic = (momenta**2 / masses[:, None]).sum(axis=0)
         freedom = 3 * (moving.sum() - (0 if stage.n_held else 1))
         kelvin = kinetic.sum() / freedom / thermal_energy_eV(1.0)
-        pressure = (kinetic + np.diagonal(prediction.virial_eV)) / volume * EV_A3_GPA
+        virial = np.diagonal(prediction.virial_eV) - np.diagonal(pull.strain_eV)
+        pressure = (kinetic + virial) / volume * EV_A3_GPA
         members = prediction.member_energies_eV
         return np.array(
             [

@@ -12,6 +12,7 @@ import json
 import signal
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 from ..atomic import write_atomically
@@ -80,16 +81,30 @@ class Workflow:
                 known = temperatures(self.file)
                 if not self._phase(bulk_jobs(self.file, known)):
                     return STOPPED
-                self._windows()
-                if not self._phase(pinned_jobs(self.file, known)):
+                refused = self._windows()
+                wanted = pinned_jobs(self.file, known)
+                if not self._phase(
+                    [job for job in wanted if replace(job, number=0) not in refused]
+                ):
                     return STOPPED
                 if not self.settings.state.finds or not self._next(known):
                     return 0
 
     def only(self, name: str) -> int:
         """One job, by name or by its number in `jobs` (from 0); the exit code."""
+        if self.n_groups > 1:
+            raise self.file.error(
+                "potential",
+                f"ranks_per_job: got {self.group.size} of the {self.world.size} ranks of this job, "
+                "expected all of them for one job alone; start it with that many ranks",
+            )
         known = jobs(self.file)
         names = [job.name for job in known]
+        if name.isdigit() and self.settings.state.finds:
+            raise QuorumError(
+                f'pin: {name}: with temperatures_K = "find" numbers change as temperatures are '
+                "found; give the name of the job (--list has them)"
+            )
         if name.isdigit() and int(name) < len(known):
             job = known[int(name)]
         elif name in names:
@@ -109,19 +124,41 @@ class Workflow:
             whole = whole and self.tasks.run(job)
         return bool(self.world.allreduce(int(not whole)) == 0)
 
-    def _windows(self) -> None:
-        """The table of what was chosen, on the first rank."""
-        if self.world.rank:
-            return
+    def _windows(self) -> list[Planned]:
+        """The table of what was chosen; jobs of the first seed for which nothing can be.
+
+        Raises:
+            QuorumError: there are no others.
+        """
+        refused: list[Planned] = self.world.bcast(self._choose() if self.world.rank == 0 else None)
+        return refused
+
+    def _choose(self) -> list[Planned]:
         lines = [f"# {self.ready.variable.text}", Window.HEAD]
-        for job in pinned_jobs(self.file, temperatures(self.file)):
-            if job.number == 0:
+        refused: list[Planned] = []
+        problem = None
+        wanted = [job for job in pinned_jobs(self.file, temperatures(self.file)) if not job.number]
+        for job in wanted:
+            try:
                 lines.append(self.tasks.window(job, self.tasks.bulk(job)).row())
+            except QuorumError as error:
+                refused.append(job)
+                problem = problem or error
+                lines.append(f"# left out: {job.name}: {error}{self._way_out()}")
+        if problem and len(refused) == len(wanted):
+            raise QuorumError(f"{problem}{self._way_out()}")
         text = "\n".join(lines) + "\n"
         path = self.file.folder / PREPARED
         if not path.exists() or path.read_text(encoding="utf-8") != text:
             write_atomically(path, text)
             self.report(News("", text=text))
+        return refused
+
+    def _way_out(self) -> str:
+        path = self.file.folder / TEMPERATURES
+        if not self.settings.state.finds or not path.exists():
+            return ""
+        return f"; {path} has the temperatures that were found, from which one may be removed"
 
     def _next(self, known: tuple[float, ...]) -> bool:
         """Choose another temperature; False if the melting point is found, or cannot be."""
@@ -200,9 +237,16 @@ def temperatures(file: PinFile) -> tuple[float, ...]:
     if not state.finds or not path.exists():
         return state.first_K
     try:
-        return tuple(map(float, json.loads(path.read_text(encoding="utf-8"))))
+        known = tuple(map(float, json.loads(path.read_text(encoding="utf-8"))))
     except (OSError, ValueError, TypeError) as error:
         raise QuorumError(f"{path}: cannot be read ({error}); remove it") from error
+    if not set(known) & set(state.first_K):
+        raise file.error(
+            "state",
+            f"guess_K: got {state.guess_K:g}, but {path} has {' '.join(f'{t:g}' for t in known)} K "
+            "of another guess; remove it to begin with the new one, or put the old one back",
+        )
+    return known
 
 
 def run(
