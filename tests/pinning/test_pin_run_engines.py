@@ -8,6 +8,7 @@ import pytest
 from lammps_tools import environment
 from pin_tools import EPSILON_EV, LJ, PLUMED, SIGMA_A, read
 from quorum_md.engines.pin_stage import COLUMNS, Setting, Stage
+from quorum_md.errors import QuorumError
 from quorum_md.order_parameters.kernel import find_kernel
 from quorum_md.order_parameters.pinned import Density, Restraint, named
 from quorum_md.pinning.crystal import build_box
@@ -197,8 +198,8 @@ def test_restraint_on_both_kinds_of_variables(tmp_path):
             assert slope == pytest.approx(expected, rel=1e-5, abs=1e-7), (variable.text, kind)
 
 
-def test_a_value_of_plumed_in_lammps(tmp_path, engine, monkeypatch):
-    """fix quorum/bias: Q as the native backend says, the potential without the bias."""
+def test_a_value_of_plumed(tmp_path, engine, monkeypatch):
+    """fix quorum/bias: Q as the native backend says, the potential without the bias; as in i-PI."""
     monkeypatch.setenv("LAMMPS_PLUGIN_PATH", environment()["LAMMPS_PLUGIN_PATH"])
     atoms = shaken(tmp_path)
     path = tmp_path / "plumed.dat"
@@ -208,7 +209,7 @@ def test_a_value_of_plumed_in_lammps(tmp_path, engine, monkeypatch):
     variable = named(path, "cv.mean")
     rows = []
     for kappa in (0.0, 500.0):
-        one, folder = engine("lammps", variable, where=f"k{kappa:g}")
+        one, folder = engine("lammps", variable, where=f"k {kappa:g}")
         state = Path(folder / "state.restart")
         one.begin(atoms, 1e-6, 1, state)
         one.open(Stage("one", 0, 1e-6, "z", kappa_eV=kappa, center=0.5), state, 2, True)
@@ -223,6 +224,25 @@ def test_a_value_of_plumed_in_lammps(tmp_path, engine, monkeypatch):
     strain = Restraint(variable, 500.0, 0.5, tmp_path).evaluate(atoms).strain_eV
     shift = -strain[2, 2] / atoms.get_volume() * EV_A3_GPA
     assert column(biased, "pzz_GPa") - column(free, "pzz_GPa") == pytest.approx(shift, rel=1e-4)
+    for kappa, row in ((0.0, free), (500.0, biased)):
+        one, folder = engine("i-pi", variable, where=f"k {kappa:g}")
+        state = folder / "state.npz"
+        one.begin(atoms, 1e-6, 1, state)
+        one.open(Stage("one", 0, 1e-6, "z", kappa_eV=kappa, center=0.5), state, 2, True)
+        np.testing.assert_allclose(one.row()[1 : len(COLUMNS)], row[1:], rtol=5e-6)
+
+
+def test_a_file_that_ends_i_pi(tmp_path, engine, monkeypatch):
+    """EXIT in the folder: not an interval of one step."""
+    monkeypatch.chdir(tmp_path)
+    one, folder = engine("i-pi", Density((8, 0, 0)), where="with a space")
+    state = folder / "state.npz"
+    one.begin(build_box(read(tmp_path)).atoms, KELVIN, 1, state)
+    one.open(Stage("one", 100, KELVIN, "z", kappa_eV=0.01, center=15.0), state, 2, True)
+    one.advance(3)
+    (tmp_path / "EXIT").touch()
+    with pytest.raises(QuorumError, match="ended after 4 of 8 steps, .* a file named EXIT"):
+        one.advance(5)
 
 
 @pytest.mark.plumed

@@ -49,7 +49,6 @@ class Replica:
         pressure_GPa: ${pressure} of the script of the run, there in LAMMPS's unit.
         members: "c_ID" of the vector of member energies; "" finds pair_style quorum.
         columns: further quantities, as in thermo_style.
-        before: commands that come before the box of a restart file.
     """
 
     def __init__(
@@ -63,12 +62,12 @@ class Replica:
         pressure_GPa: float | None = None,
         members: str = "",
         columns: tuple[str, ...] = (),
-        before: tuple[str, ...] = (),
     ) -> None:
         self.comm, self.label, self.log = comm, label, log
         self.variables, self.arguments = dict(variables), arguments
         self.pressure_GPa = pressure_GPa
-        self.columns, self.before = columns, before
+        self.columns = columns
+        self.before: tuple[str, ...] = ()  # commands that come before the box of a restart file
         self._asked, self._members = members, ""
         self._lmp: Any = None
         self._failed = False

@@ -39,15 +39,9 @@ class LammpsEngine:
     suffix = ".restart"
 
     def __init__(self, setting: Setting, comm: Any, folder: Path, label: str) -> None:
-        self.setting, self.comm, self.folder = setting, comm, folder
+        self.setting, self.comm, self.folder, self.label = setting, comm, folder, label
         self._stage: Stage | None = None
         self._script_path = Path(setting.script)
-        text = read_text(setting.root.joinpath, setting.script, label)
-        early, rest = before_box(text)
-        if early:
-            self._script_path = folder / "in.potential"
-            if comm.rank == 0:
-                write_atomically(self._script_path, rest)
         self._replica = Replica(
             comm,
             label,
@@ -56,13 +50,13 @@ class LammpsEngine:
             variables={},
             pressure_GPa=setting.pressure_GPa,
             columns=(*_COLUMNS, *_outputs(setting)),
-            before=tuple(early),
         )
 
     def begin(self, atoms: Any, temperature_K: float, seed: int, path: Path) -> None:
         """See `Engine.begin`."""
         from ase.io import write
 
+        self._read_potential()
         setting, data = self.setting, self.folder / "start.data"
         if self.comm.rank == 0:
             write(
@@ -91,6 +85,7 @@ class LammpsEngine:
     def open(self, stage: Stage, path: Path, seed: int, first: bool) -> EngineFacts:
         """See `Engine.open`."""
         self._stage = stage
+        self._read_potential()
         if self.comm.rank == 0:
             write_atomically(self.folder / "in.stage", self._script(stage, seed, first))
         self.comm.Barrier()
@@ -150,6 +145,16 @@ class LammpsEngine:
         return variable.value(self._replica.configuration().rows[:, X], self._replica.lengths)
 
     # --- scripts ------------------------------------------------------------------------------
+
+    def _read_potential(self) -> None:
+        """Take out what comes before the box, if there is such in the user's script."""
+        setting = self.setting
+        early, rest = before_box(read_text(setting.root.joinpath, setting.script, self.label))
+        self._replica.before = tuple(early)
+        if early:
+            self._script_path = self.folder / "in.potential"
+            if self.comm.rank == 0:
+                write_atomically(self._script_path, rest)
 
     def _script(self, stage: Stage, seed: int, first: bool) -> str:
         setting = self.setting

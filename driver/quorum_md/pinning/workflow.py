@@ -87,7 +87,7 @@ class Workflow:
                     [job for job in wanted if replace(job, number=0) not in refused]
                 ):
                     return STOPPED
-                if not self.settings.state.finds or not self._next(known):
+                if not self.settings.state.finds or not self._next(known, refused):
                     return 0
 
     def only(self, name: str) -> int:
@@ -160,9 +160,9 @@ class Workflow:
             return ""
         return f"; {path} has the temperatures that were found, from which one may be removed"
 
-    def _next(self, known: tuple[float, ...]) -> bool:
+    def _next(self, known: tuple[float, ...], refused: list[Planned]) -> bool:
         """Choose another temperature; False if the melting point is found, or cannot be."""
-        chosen = self.world.bcast(self._newton(known) if self.world.rank == 0 else None)
+        chosen = self.world.bcast(self._newton(known, refused) if self.world.rank == 0 else None)
         if chosen is None:
             return False
         if self.world.rank == 0:
@@ -172,7 +172,7 @@ class Workflow:
         self.world.Barrier()
         return True
 
-    def _newton(self, known: tuple[float, ...]) -> float | None:
+    def _newton(self, known: tuple[float, ...], refused: list[Planned]) -> float | None:
         from .analysis import analyse
 
         state = self.settings.state
@@ -181,9 +181,13 @@ class Workflow:
             self.report(News("", text="no further temperature can be chosen; see pin analyse"))
             return None
         kelvin = round(kelvin, 1)
-        near = min(abs(kelvin - one) for one in known)
+        nearest_K = min(known, key=lambda one: abs(kelvin - one))
+        near = abs(kelvin - nearest_K)
         inside = min(known) <= kelvin <= max(known)
         if inside and near <= (state.tolerance_K or _NEAR * kelvin):
+            if any(job.temperature_K == nearest_K for job in refused):
+                text = f"the next temperature would be {kelvin:g} K, near one that was left out"
+                self.report(News("", text=f"{text}: see {PREPARED}{self._way_out()}"))
             return None
         if len(known) >= state.at_most:
             self.report(
