@@ -104,8 +104,11 @@ class LammpsEngine:
         sample, stage = self._replica.sample(), self._stage
         assert stage is not None
         lengths, pressures = sample.columns[:3], sample.columns[3:6]
-        q = self._density() if isinstance(self.setting.variable, Density) else sample.columns[6]
-        bias = 0.5 * stage.kappa_eV * (q - stage.center) ** 2
+        if isinstance(self.setting.variable, Density):
+            q = self._density()
+            bias = 0.5 * stage.kappa_eV * (q - stage.center) ** 2
+        else:  # what the fix says it did, for the analysis to compare with what it should do
+            q, bias = sample.columns[6], sample.columns[7] * ENERGY_EV[self._replica.units]
         return np.array(
             [
                 sample.kinetic_K,
@@ -226,9 +229,11 @@ class LammpsEngine:
 
 
 def _outputs(setting: Setting) -> tuple[str, ...]:
-    """The word of thermo_style for the variable, if LAMMPS has it."""
+    """The words of thermo_style for the variable and its bias, if LAMMPS has them."""
     variable = setting.variable
-    return (f"f_{_BIAS}[{variable.place + 1}]",) if isinstance(variable, Named) else ()
+    if isinstance(variable, Named):
+        return f"f_{_BIAS}[{variable.place + 1}]", f"f_{_BIAS}"
+    return ()
 
 
 def check_plugin(variable: PinnedVariable) -> None:
