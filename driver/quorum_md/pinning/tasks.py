@@ -178,7 +178,7 @@ class Tasks:
         attempt, refused = int(content["attempt"]), list(content["refused"])
         if folder.job.kind == "pinned":
             solid, liquid = self.bulk(folder.job)
-            found = [one for one in refusals(read_job(folder.path), solid, liquid)]
+            found = refusals(read_job(folder.path), solid, liquid, self._melts(folder.job))
             if found:
                 reasons = "; ".join(one.evidence for one in found)
                 self.report(News(folder.job.name, text=f"refused: {reasons}"))
@@ -216,6 +216,16 @@ class Tasks:
                 )
             found.append(read_job(folder.path))
         return found
+
+    def _melts(self, job: Planned) -> list[Job]:
+        """Of all compositions at its temperature, as far as they are done, if it has one."""
+        if job.fraction is None:
+            return []
+        places = [
+            JobFolder(self.file.folder, Planned("liquid", job.temperature_K, fraction=x))
+            for x in (None, *self.settings.liquid.fractions)
+        ]
+        return [read_job(one.path) for one in places if one.status() == "done"]
 
     def window(self, job: Planned, bulk: list[Job]) -> Window:
         """The bias of a pinned job, chosen from its bulk runs."""
