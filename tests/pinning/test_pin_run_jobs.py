@@ -298,7 +298,7 @@ import sys
 import quorum_md.pinning.tasks as tasks
 from quorum_md.pinning.refusals import Refusal
 
-def refuse(pinned, solid, liquid):
+def refuse(pinned, solid, liquid, melts):
     return [Refusal("froze", "the box froze at 7 ps")] if pinned.attempt < 1 else []
 
 tasks.refusals = refuse
