@@ -3,12 +3,13 @@
 #
 #   run.sh --si     melting of silicon (Stillinger-Weber), the check of the workflow
 #   run.sh --bulk   crystal and melt, committee beside truth
-#   run.sh --pin    melting of GaAs by the committee
-#   run.sh --truth  melting of GaAs by the bond-order potential itself
-#   run.sh --fit    the committee again: data, first fit, more data, fit
+#   run.sh --pin    melting of GaAs by the committee, small
+#   run.sh --truth  melting of GaAs by the bond-order potential itself, small
+#   run.sh --liquidus  melting and liquidus by the committee, melting by the truth: hours
+#   run.sh --fit    the committee again: data and fits in four rounds
 set -eu
 cd "$(dirname "$0")"
-case "${1:-}" in -h | --help) sed -n '2,8s/^# \{0,1\}//p' run.sh; exit ;; esac
+case "${1:-}" in -h | --help) sed -n '2,9s/^# \{0,1\}//p' run.sh; exit ;; esac
 python="$PWD/../../.venv/bin/python"
 [ -x "$python" ] || python=python3
 quorum="$python -m quorum_md.cli"
@@ -30,6 +31,11 @@ case "${1:---bulk}" in
   --bulk) $python bulk.py "${@:2}" ;;
   --pin) pin committee.toml ;;
   --truth) pin bop.toml ;;
+  --liquidus)
+    pin liquidus.toml
+    $quorum pin analyse liquidus.toml --plot run/liquidus.png > /dev/null
+    pin truth.toml
+    ;;
   --fit)
     # rounds: a committee shows what it does where it is wrong, the bond-order potential corrects it
     fit() {
@@ -45,5 +51,5 @@ case "${1:---bulk}" in
     fit 4 24 run/[1234].extxyz
     mv run/4.pt gaas.pt
     ;;
-  *) sed -n '2,8s/^# \{0,1\}//p' run.sh; exit 2 ;;
+  *) sed -n '2,9s/^# \{0,1\}//p' run.sh; exit 2 ;;
 esac
