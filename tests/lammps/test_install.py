@@ -156,7 +156,7 @@ def test_cmake_has_the_sources_of_the_wheel(tmp_path):
     )
     assert sorted(listed) == sorted(sources)
     present = {path.name for path in (ROOT / "lammps_plugin" / "src").glob("*.cpp")}
-    assert present == set(sources) | set(density_kernel.SOURCES) | {order_pairs.SOURCE}
+    assert present == set(sources) | set(density_kernel.SOURCES) | set(order_pairs.SOURCES)
     build = configure_with_cmake(tmp_path)
     assert "22 Jul 2025" in "".join(p.read_text() for p in build.rglob("flags.make"))
 
