@@ -29,7 +29,7 @@ def three():
 
 
 def test_a_library_that_cannot_be_loaded_is_compiled_again(sources):
-    folder = native.library_folder("three", ["three*"])
+    folder = native.kept_folder("three", ["three*"])
     folder.mkdir(parents=True)
     (folder / "libquorum_three.so").write_bytes(b"of another machine")
     assert three() == 3
@@ -38,7 +38,7 @@ def test_a_library_that_cannot_be_loaded_is_compiled_again(sources):
 
 def test_a_folder_that_lost_its_library_is_filled_again(sources):
     """As those who clean up old files leave it."""
-    folder = native.library_folder("three", ["three*"])
+    folder = native.kept_folder("three", ["three*"])
     folder.mkdir(parents=True)
     (folder / "what-is-left").write_text("")
     assert three() == 3

@@ -151,7 +151,7 @@ def open_library(
     """
     import ctypes
 
-    folder = library_folder(name, made_of)
+    folder = kept_folder(name, made_of)
     path = folder / f"libquorum_{name}.so"
 
     def commands(target: Path) -> list[list[str]]:
@@ -167,7 +167,7 @@ def open_library(
         return ctypes.CDLL(str(path))
 
 
-def library_folder(name: str, made_of: Sequence[str]) -> Path:
+def kept_folder(name: str, made_of: Sequence[str]) -> Path:
     """Where `open_library` keeps a library."""
     digest = hashlib.sha256(machine().encode())
     for source in sorted(path for one in made_of for path in source_folder().glob(one)):
