@@ -1,5 +1,6 @@
 """The liquidus of a compound in ideal and regular melts against exact ones."""
 
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -96,6 +97,38 @@ def test_liquidus_of_a_folder(tmp_path, omega):
     assert report.melting is not None  # of the melt with the crystal's composition
 
 
+def test_melts_at_temperatures_of_their_own(tmp_path):
+    """Each is pinned where it melts, bulk melts are everywhere: those of the crystal's composition
+    say how Δμ goes where it is not pinned, unless they froze."""
+    melt = Melt(members=MEMBERS)
+    outer, inner = (1370.0, 1430.0), (1470.0, 1530.0)
+    for T in (*outer, *inner):
+        write(bulk_melt(melt, None, T, 1), tmp_path)
+        for x in FRACTIONS:
+            write(bulk_melt(melt, x, T, 1), tmp_path)
+            if T in (inner if x == 0.5 else outer):
+                write(pinned_melt(melt, x, T, 1), tmp_path)
+    report = analyse(tmp_path, discard=0)
+    for one in report.branches:
+        assert [p.temperature_K for p in one.points] == list(
+            inner if one.liquid_fraction == 0.5 else outer
+        )
+        found, exact = one.melting, melt.root(one.melt_fraction)
+        assert abs(found.temperature_K - exact) < 3.5 * found.statistical_error_K < 15
+        members = [melt.root(one.melt_fraction, melt.member(k)) for k in range(4)]
+        assert found.model_error_K == pytest.approx(np.std(members, ddof=1), rel=0.05)
+    fit = report.liquidus
+    # six Δμ, two Δh beside the pinned runs of x = ½ and two further
+    assert fit.freedom == 6 + 4 - 4 and fit.chi2 < 17
+    exact = np.array([melt.root(x) for x in fit.fractions])
+    assert (np.abs(fit.temperatures_K - exact) < 4 * fit.statistical_errors_K).all()
+    frozen = bulk_melt(melt, None, outer[0], 3)
+    name = f"liquid-x0.500-{outer[0]:06.1f}K"
+    shutil.rmtree(tmp_path / name)
+    write(replace(frozen, kind="liquid", liquid_fraction=0.5, folder=name), tmp_path)
+    assert analyse(tmp_path, discard=0).liquidus.freedom == fit.freedom - 1
+
+
 def test_two_melts_have_no_tangent(tmp_path):
     """Away from x_s members are known by covariance only, and it is said."""
     melt = Melt(members=MEMBERS)
@@ -115,15 +148,26 @@ def test_two_melts_have_no_tangent(tmp_path):
     np.testing.assert_allclose(shifts, np.array(exact) - melt.root(x), atol=8.0)
 
 
-def branches_of(melt, rng, error=2e-3, members=None):
+# where each melts, and where all of them are run
+EACH = {0.2: (1250.0, 1330.0), 0.35: (1440.0, 1500.0), 0.5: (1470.0, 1530.0),
+        0.7: (1400.0, 1460.0), 0.85: (1150.0, 1250.0)}  # fmt: skip
+ALIKE = dict.fromkeys(EACH, (1350.0, 1500.0))
+
+
+def fusion_of(melt, T, rng):
+    """Of the crystal's own melt, with a Gaussian error."""
+    h = Difference(melt.h + 1e-3 * rng.normal(), 1e-3)
+    return Fusion(T, h, Difference(1.0, 1e-3), Difference(0.02, 1e-3))
+
+
+def branches_of(melt, rng, error=2e-3, members=None, kelvin=ALIKE):
     """Branches as if measured, with Gaussian errors; Δh where the melt is the crystal's."""
     branches = []
-    for x in (0.2, 0.35, 0.5, 0.7, 0.85):
+    for x in EACH:
         points = []
-        for T in (1350.0, 1500.0):
+        for T in kelvin[x]:
             mu = melt.delta_mu(x, T) + error * rng.normal()
-            h = Difference(melt.h + 1e-3 * rng.normal(), 1e-3)
-            bulk = Fusion(T, h, Difference(1.0, 1e-3), Difference(0.02, 1e-3)) if x == 0.5 else None
+            bulk = fusion_of(melt, T, rng) if x == 0.5 else None
             shift = None
             if members is not None:
                 own = np.array([melt.member(k)(x, T) - melt.delta_mu(x, T) for k in range(4)])
@@ -133,12 +177,18 @@ def branches_of(melt, rng, error=2e-3, members=None):
     return branches
 
 
-def test_errors_of_the_curve():
-    """Curve and Ω over their claimed errors."""
+@pytest.mark.parametrize("kelvin", [ALIKE, EACH], ids=["alike", "each"])
+def test_errors_of_the_curve(kelvin):
+    """Curve and Ω over their claimed errors; with enthalpies also where the crystal's own melt is
+    not pinned."""
     melt, rng = Melt(), np.random.default_rng(4)
+    further = sorted({T for x in EACH for T in kelvin[x]} - set(kelvin[0.5]))
     z, omega = [], []
     for _ in range(100):
-        fit = liquidus(branches_of(melt, rng), 0.5)
+        fusions = [fusion_of(melt, T, rng) for T in further]
+        fit = liquidus(branches_of(melt, rng, kelvin=kelvin), 0.5, fusions)
+        # four of p and Ω; without the further enthalpies as many degrees of freedom less
+        assert fit.freedom == 10 + 2 + len(further) - 4
         exact = np.array([melt.root(x) for x in fit.fractions[::12]])
         z.append((fit.temperatures_K[::12] - exact) / fit.statistical_errors_K[::12])
         omega.append((fit.omega_eV - melt.omega) / fit.omega_error_eV)

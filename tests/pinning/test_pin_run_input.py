@@ -52,6 +52,15 @@ WRONG = [
         {"liquid": {"fractions": [0.3333, 0.3334]}},
         r"fractions: got \[0.3333, 0.3334\], expected diff",
     ),
+    (
+        {"liquid": {"fractions": [0.3, 0.4], "temperatures_K": [[90.0]]}},
+        r"\[liquid\]: temperatures_K: got 1 lists, expected one for each of the 2 fractions",
+    ),
+    (
+        {"liquid": {"fractions": [0.3], "temperatures_K": [[90.0, 90.01]]}},
+        r"temperatures_K: got \[90.0, 90.01\], expected different ones",
+    ),
+    ({"liquid": {"fractions": [0.3], "temperatures_K": [90.0]}}, r"temperatures_K: got \[90.0\]"),
     ({"pin": {"control_kappas": [2.0, 2.0]}}, r"control_kappas: got \[2.0, 2.0\], expected differ"),
     ({"run": {"melt_K": -5.0}}, r"melt_K: got -5"),
     ({"state": {"tolerance_K": -1.0}}, r"tolerance_K: got -1"),

@@ -101,8 +101,8 @@ def test_enthalpy_units(whole):
 
 
 def test_two_ranks_write_the_same(whole, tmp_path):
-    """Jobs are shared out; each is what one rank alone makes of it."""
-    folder = small(tmp_path)
+    """Jobs are shared out; each is what one rank alone makes of it, in a folder of any name."""
+    folder = small(tmp_path / "two ranks, 100 K")
     pin(folder, "run", "run.toml", ranks=2)
     for name in NAMES:
         assert text(folder, name) == text(whole, name), name
@@ -291,6 +291,53 @@ def test_longer_and_other(whole, tmp_path):
     small(tmp_path)
     (folder / "in.lj").write_text((folder / "in.lj").read_text() + "# another\n")
     assert "was run with potential" in pin(folder, "run", "run.toml", code=2)
+
+
+WATCHED = """
+import json, sys
+import quorum_md.pinning.tasks as tasks
+
+seen = {}
+
+def refusals(pinned, solid, liquid, melts):
+    ours = [one.liquid_fraction for one in melts if one.temperature_K == pinned.temperature_K]
+    seen[pinned.name] = [solid.name, liquid.name, len(melts), sorted(x or 1.0 for x in ours)]
+    return []
+
+tasks.refusals = refusals
+from mpi4py import MPI
+from quorum_md.pinning import run
+code = run("run.toml", MPI.COMM_WORLD)
+print(json.dumps(seen))
+sys.exit(code)
+"""
+
+
+def test_melts_where_they_melt(tmp_path):
+    """Temperatures of their own for the pinned runs; bulk melts everywhere, as each pinned run in
+    another melt is judged by all melts of its temperature."""
+    short = {"production_steps": 100, "equilibration_steps": 20, "bulk_steps": 100,
+             "bulk_equilibration_steps": 50, "melt_steps": 50, "block_steps": 100}  # fmt: skip
+    folder = small(
+        tmp_path, potential={"elements": ["Ar", "Kr"]}, run=short,
+        liquid={"fractions": [0.8, 0.6], "temperatures_K": [[90.0, KELVIN], [90.0]]},
+    )  # fmt: skip
+    script = (folder / "in.lj").read_text().replace("pair_coeff 1 1", "pair_coeff * *")
+    (folder / "in.lj").write_text(script)
+    said = pin(folder, "prepare", "run.toml", "--plan")
+    assert "melts      0.8: 90 100 K\nmelts      0.6: 90 K\n" in said and "8 bulk, 4 pinned" in said
+    done = subprocess.run(
+        [sys.executable, "-c", WATCHED], cwd=folder, env=environment(),
+        capture_output=True, text=True, timeout=240,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    every = [0.6, 0.8, 1.0]
+    assert json.loads(done.stdout.splitlines()[-1]) == {
+        NAMES[2]: [NAMES[0], NAMES[1], 0, []],
+        "pinned-0090.0K-x0.800-0": ["solid-0090.0K", "liquid-0090.0K-x0.800", 3, every],
+        "pinned-0090.0K-x0.600-0": ["solid-0090.0K", "liquid-0090.0K-x0.600", 3, every],
+        "pinned-0100.0K-x0.800-0": [NAMES[0], "liquid-0100.0K-x0.800", 3, every],
+    }
 
 
 REFUSE_ONCE = """

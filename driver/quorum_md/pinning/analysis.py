@@ -9,11 +9,12 @@ from pathlib import Path
 from ..averages.melting import MeltingPoint
 from ..errors import QuorumError
 from .branch import Branch, branch
-from .bulk import Bulk, bulk
+from .bulk import Bulk, Fusion, bulk, fusion
+from .bulk_checks import phases, runs
 from .controls import Control, Limit, compare, infinite
 from .jobs_on_disk import Job, read_jobs
 from .liquidus import Liquidus, liquidus
-from .melt import first_fraction
+from .melt import SAME, first_fraction
 from .points import Point, point
 from .refusals import Limits
 from .series import FEWEST_FRAMES
@@ -146,13 +147,17 @@ def analyse(
     controls = [compare(one_point(group), at.get(key[:2])) for key, group in varied.items()]
     solids = [job for job in jobs if job.kind == "solid"]
     x_s = first_fraction(solids[0] if solids else pinned[0])
+    known = {p.temperature_K for b in branches if b.liquid_fraction in (None, x_s)
+             for p in b.points}  # fmt: skip
+    others = sorted({p.temperature_K for b in branches for p in b.points} - known)
+    fusions = [one for T in others if (one := table.fusion(T, x_s, limits)) is not None]
     return Report(
         folder=str(folder),
         branches=branches,
         n_members=n_members if n_members > 1 else 0,
         elements=pinned[0].elements,
         solid_fraction=x_s,
-        liquidus=liquidus(branches, x_s),
+        liquidus=liquidus(branches, x_s, fusions),
         controls=controls,
         limits=infinite(controls),
     )
@@ -185,6 +190,21 @@ class _Bulks:
             None if liquid is None else self._bulk(liquid),
             [self._bulk(job) for job in melts.values()],
         )
+
+    def fusion(self, temperature_K: float, x_s: float, limits: Limits) -> Fusion | None:
+        """Of the crystal in a melt of its own composition; None where one is missing or wrong."""
+        here = [job for job in self.jobs if job.temperature_K == temperature_K]
+        here.sort(key=lambda job: (job.status == "failed", -job.n_frames))
+        solid = next((self._bulk(job) for job in here if job.kind == "solid"), None)
+        melts = (job for job in here if job.kind == "liquid")
+        own = next((job for job in melts if abs(first_fraction(job) - x_s) < SAME), None)
+        if solid is None or own is None:
+            return None
+        melt = self._bulk(own)
+        if runs(melt.run, solid, melt, limits) or phases(melt.run, solid, melt, limits):
+            return None
+        found = fusion(solid, [(melt, 1.0)])
+        return found if found.enthalpy_eV.error > 0 else None
 
     def _bulk(self, job: Job) -> Bulk:
         if job.folder not in self._done:

@@ -6,6 +6,7 @@ import numpy as np
 
 from .bulk import Bulk, scaled_q
 from .job_checks import gave_up, unlike, untrue
+from .melt import SAME, first_fraction
 from .refusals import Limits, Refusal
 from .series import Kept, block_averages
 
@@ -34,7 +35,8 @@ def phases(run: Kept, solid: Bulk, liquid: Bulk, limits: Limits) -> Refusal | No
             return found
     h = liquid.enthalpy_eV.value - solid.enthalpy_eV.value
     error = float(np.hypot(liquid.enthalpy_eV.error, solid.enthalpy_eV.error))
-    if run.job.liquid_fraction is not None or h > _LEAST_ENTROPY * run.kT_eV - 4 * error:
+    other = abs(first_fraction(liquid.job) - first_fraction(solid.job)) >= SAME
+    if other or h > _LEAST_ENTROPY * run.kT_eV - 4 * error:
         return None
     q_s, q_l = (scaled_q(one, run.job.n_atoms)[0] for one in (solid, liquid))
     center = run.job.center or 0.0

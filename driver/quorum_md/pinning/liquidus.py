@@ -23,6 +23,7 @@ from scipy.special import xlogy
 from ..averages.melting import excess_scatter
 from ..units import BOLTZMANN_EV_K
 from .branch import Branch
+from .bulk import Fusion
 from .melt import SAME
 from .points import Point
 from .series import Array
@@ -65,12 +66,19 @@ def ideal(x: Array, x_s: float) -> Array:
     return value
 
 
-def liquidus(branches: Sequence[Branch], x_s: float) -> Liquidus | None:
-    """Fit of a regular solution; None for less than three melts or too few points."""
+def liquidus(
+    branches: Sequence[Branch], x_s: float, fusions: Sequence[Fusion] = ()
+) -> Liquidus | None:
+    """Fit of a regular solution; None for less than three melts or too few points.
+
+    Args:
+        fusions: of the crystal in a melt of its own composition, at further temperatures than those
+            at which it is pinned.
+    """
     points = [p for b in branches for p in b.points if p.delta_mu_eV is not None]
     if len({p.liquid_fraction for p in points}) < 3:
         return None
-    fit = _Fit(points, x_s)
+    fit = _Fit(points, x_s, fusions)
     if fit.freedom < 0:
         return None
     x = np.linspace(
@@ -127,15 +135,18 @@ def _noise(points: list[Point], shares: Array) -> Array:
 class _Fit:
     """Weighted least squares of p(T) and Ω; enthalpies of a melt of composition x_s steady p."""
 
-    def __init__(self, points: list[Point], x_s: float) -> None:
+    def __init__(self, points: list[Point], x_s: float, fusions: Sequence[Fusion]) -> None:
         self.x_s = x_s
         x, T, mu, error = (
             np.array([getattr(p, name) for p in points], dtype=float)
             for name in ("melt_fraction", "temperature_K", "delta_mu_eV", "error_eV")
         )
         self.center = float(T.mean())
-        own = [p for p in points if abs(p.melt_fraction - x_s) < SAME and p.fusion is not None]
-        bent = len({p.temperature_K for p in own}) > 1
+        own = [
+            p.fusion for p in points if abs(p.melt_fraction - x_s) < SAME and p.fusion is not None
+        ]
+        own += fusions
+        bent = len({one.temperature_K for one in own}) > 1
         self.degree = 2 if bent else 1
         rows = self.rows(x, T)
         values = mu + BOLTZMANN_EV_K * T * ideal(x, x_s)
@@ -144,13 +155,12 @@ class _Fit:
         plain = [k for k in range(rows.shape[1]) if not (bent and k == 0)]
         root = np.sqrt(weight)
         self.of_shifts[plain] = np.linalg.pinv(rows[:, plain] * root[:, None]) * root
-        for p in own:
-            assert p.fusion is not None
-            t = p.temperature_K
+        for one in own:
+            t = one.temperature_K
             tilt = np.array([2 * (t - self.center), 1.0, 0.0, 0.0])[2 - self.degree :]
             of_h = t * tilt - self.rows(np.array([x_s]), np.array([t]))[0]
-            rows, values = np.vstack([rows, of_h]), np.append(values, p.fusion.enthalpy_eV.value)
-            weight = np.append(weight, 1 / p.fusion.enthalpy_eV.error**2)
+            rows, values = np.vstack([rows, of_h]), np.append(values, one.enthalpy_eV.value)
+            weight = np.append(weight, 1 / one.enthalpy_eV.error**2)
         self.freedom = len(values) - rows.shape[1]
         if (
             self.freedom < 0

@@ -32,6 +32,11 @@ def describe(ready: Ready) -> str:
     total = sum(_steps(ready, job) for job in known)
     kelvin = " ".join(f"{t:g}" for t in settings.state.first_K)
     more = f", then by Newton up to {settings.state.at_most}" if settings.state.finds else ""
+    melts = "".join(
+        f"melts      {x:g}: {' '.join(f'{t:g}' for t in settings.liquid.pinned_K(x) or ())} K\n"
+        for x in settings.liquid.fractions
+        if settings.liquid.temperatures_K
+    )
     return (
         f"crystal    {crystal.file or crystal.structure + ' ' + crystal.formula}, interface "
         f"({crystal.interface}), {len(atoms)} atoms ({counts})\n"
@@ -41,6 +46,7 @@ def describe(ready: Ready) -> str:
         f"variable   {ready.variable.text}: {ready.values[0]:.4g} in the crystal, "
         f"{ready.values[1]:.4g} shaken to pieces\n"
         f"state      {kelvin} K{more}; {settings.state.pressure_GPa:g} GPa\n"
+        f"{melts}"
         f"jobs       {len(known)}: {sum(j.kind != 'pinned' for j in known)} bulk, "
         f"{sum(j.kind == 'pinned' for j in known)} pinned; {total} steps\n"
     )

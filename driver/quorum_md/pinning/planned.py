@@ -61,9 +61,13 @@ class Planned:
 
 
 def bulk_jobs(file: PinFile, temperatures_K: tuple[float, ...]) -> list[Planned]:
-    """Solids and liquids."""
+    """Solids and liquids: all melts wherever one of them is pinned, as each is compared with all.
+
+    Args:
+        temperatures_K: those of [state]; what the melts have of their own is added.
+    """
     jobs = []
-    for kelvin in temperatures_K:
+    for kelvin in _every(file, temperatures_K).values():
         jobs += [Planned("liquid", kelvin, fraction=x) for x in _melts(file)]
         jobs.append(Planned("solid", kelvin))
     return jobs
@@ -73,12 +77,21 @@ def pinned_jobs(file: PinFile, temperatures_K: tuple[float, ...]) -> list[Planne
     """Both phases in one box: seeds, and controls of the first seed."""
     settings = file.settings
     jobs = []
-    for kelvin in temperatures_K:
+    for label, kelvin in _every(file, temperatures_K).items():
         for x in _melts(file):
+            own = None if x is None else settings.liquid.pinned_K(x)
+            if label not in map(label_K, temperatures_K if own is None else own):
+                continue
             for number in range(len(settings.run.seeds)):
                 jobs.append(Planned("pinned", kelvin, number, x))
             jobs += [Planned("pinned", kelvin, 0, x, one) for one in settings.pin.control_kappas]
     return jobs
+
+
+def _every(file: PinFile, temperatures_K: tuple[float, ...]) -> dict[str, float]:
+    """Temperatures at which anything runs, by their names in folders."""
+    own = [t for one in file.settings.liquid.temperatures_K for t in one]
+    return {label_K(t): t for t in (*temperatures_K, *own)}
 
 
 def _melts(file: PinFile) -> tuple[float | None, ...]:

@@ -104,13 +104,7 @@ class State:
             if not 0 < self.spread < 0.3:
                 raise QuorumError(f"spread: got {self.spread:g}, expected a fraction as 0.03")
         else:
-            kelvin = self.temperatures_K
-            if not kelvin or not all(t > 0 and math.isfinite(t) for t in kelvin):
-                raise QuorumError(
-                    f"temperatures_K: got {list(kelvin)}, expected positive numbers of K"
-                )
-            if len({label_K(t) for t in kelvin}) < len(kelvin):
-                raise QuorumError(f"temperatures_K: got {list(kelvin)}, expected different ones")
+            _temperatures(self.temperatures_K)
         if not math.isfinite(self.pressure_GPa):
             raise QuorumError(f"pressure_GPa: got {self.pressure_GPa}, expected a finite number")
         if not self.tolerance_K >= 0:
@@ -137,6 +131,8 @@ class Liquid:
     # of the first of [potential] elements in the melt; the rest are those of the crystal, or of a
     # crystal that has no others the second
     fractions: tuple[float, ...] = ()
+    # of the pinned runs of each of them, where they melt; left out: those of [state]
+    temperatures_K: tuple[tuple[float, ...], ...] = ()
 
     def __post_init__(self) -> None:
         if any(not 0 <= x <= 1 for x in self.fractions):
@@ -146,6 +142,19 @@ class Liquid:
                 f"fractions: got {list(self.fractions)}, expected different ones (folder names "
                 "have three digits)"
             )
+        if self.temperatures_K and len(self.temperatures_K) != len(self.fractions):
+            raise QuorumError(
+                f"temperatures_K: got {len(self.temperatures_K)} lists, expected one for each of "
+                f"the {len(self.fractions)} fractions, or none for those of [state]"
+            )
+        for kelvin in self.temperatures_K:
+            _temperatures(kelvin)
+
+    def pinned_K(self, fraction: float) -> tuple[float, ...] | None:
+        """Temperatures of the pinned runs of a melt; None for those of [state]."""
+        if not self.temperatures_K:
+            return None
+        return self.temperatures_K[self.fractions.index(fraction)]
 
 
 def label_x(fraction: float) -> str:
@@ -156,6 +165,13 @@ def label_x(fraction: float) -> str:
 def label_K(temperature_K: float) -> str:
     """Of a temperature in the name of a folder."""
     return f"{temperature_K:06.1f}K"
+
+
+def _temperatures(kelvin: tuple[float, ...]) -> None:
+    if not kelvin or not all(t > 0 and math.isfinite(t) for t in kelvin):
+        raise QuorumError(f"temperatures_K: got {list(kelvin)}, expected positive numbers of K")
+    if len({label_K(t) for t in kelvin}) < len(kelvin):
+        raise QuorumError(f"temperatures_K: got {list(kelvin)}, expected different ones")
 
 
 def _fractions(name: str, values: dict[str, float]) -> None:
