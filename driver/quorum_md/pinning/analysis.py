@@ -149,8 +149,9 @@ def analyse(
     x_s = first_fraction(solids[0] if solids else pinned[0])
     known = {p.temperature_K for b in branches if b.liquid_fraction in (None, x_s)
              for p in b.points}  # fmt: skip
+    size = pinned[0].n_atoms
     others = sorted({p.temperature_K for b in branches for p in b.points} - known)
-    fusions = [one for T in others if (one := table.fusion(T, x_s, limits)) is not None]
+    fusions = [one for T in others if (one := table.fusion(T, size, limits)) is not None]
     return Report(
         folder=str(folder),
         branches=branches,
@@ -173,10 +174,27 @@ class _Bulks:
 
     def beside(self, pinned: Job) -> tuple[Bulk | None, Bulk | None, list[Bulk]]:
         """Solid, liquid of the nominal composition, and liquids of all compositions."""
-        here = [job for job in self.jobs if job.temperature_K == pinned.temperature_K]
+        solid, melts = self._at(pinned.temperature_K, pinned.n_atoms)
+        return solid, melts.get(pinned.liquid_fraction), list(melts.values())
+
+    def fusion(self, temperature_K: float, n_atoms: int, limits: Limits) -> Fusion | None:
+        """Of the crystal in a melt of its own composition; None where one is missing or wrong."""
+        solid, melts = self._at(temperature_K, n_atoms)
+        for melt in melts.values():
+            if solid is None or abs(first_fraction(melt.job) - first_fraction(solid.job)) >= SAME:
+                continue
+            if not (runs(melt.run, solid, melt, limits) or phases(melt.run, solid, melt, limits)):
+                return fusion(solid, [(melt, 1.0)])
+        return None
+
+    def _at(
+        self, temperature_K: float, n_atoms: int
+    ) -> tuple[Bulk | None, dict[float | None, Bulk]]:
+        """Solid, and liquids by the composition asked for."""
+        here = [job for job in self.jobs if job.temperature_K == temperature_K]
         # as many atoms as the pinned box, if there are such; then the longest, least refused
         here.sort(key=lambda job: (
-            job.n_atoms != pinned.n_atoms, job.status == "failed", job.n_frames < FEWEST_FRAMES,
+            job.n_atoms != n_atoms, job.status == "failed", job.n_frames < FEWEST_FRAMES,
             -job.n_frames,
         ))  # fmt: skip
         melts: dict[float | None, Job] = {}
@@ -184,27 +202,10 @@ class _Bulks:
             if job.kind == "liquid":
                 melts.setdefault(job.liquid_fraction, job)
         solid = next((job for job in here if job.kind == "solid"), None)
-        liquid = melts.get(pinned.liquid_fraction)
         return (
             None if solid is None else self._bulk(solid),
-            None if liquid is None else self._bulk(liquid),
-            [self._bulk(job) for job in melts.values()],
+            {x: self._bulk(job) for x, job in melts.items()},
         )
-
-    def fusion(self, temperature_K: float, x_s: float, limits: Limits) -> Fusion | None:
-        """Of the crystal in a melt of its own composition; None where one is missing or wrong."""
-        here = [job for job in self.jobs if job.temperature_K == temperature_K]
-        here.sort(key=lambda job: (job.status == "failed", -job.n_frames))
-        solid = next((self._bulk(job) for job in here if job.kind == "solid"), None)
-        melts = (job for job in here if job.kind == "liquid")
-        own = next((job for job in melts if abs(first_fraction(job) - x_s) < SAME), None)
-        if solid is None or own is None:
-            return None
-        melt = self._bulk(own)
-        if runs(melt.run, solid, melt, limits) or phases(melt.run, solid, melt, limits):
-            return None
-        found = fusion(solid, [(melt, 1.0)])
-        return found if found.enthalpy_eV.error > 0 else None
 
     def _bulk(self, job: Job) -> Bulk:
         if job.folder not in self._done:
