@@ -17,6 +17,7 @@ from .liquidus import Liquidus, liquidus
 from .melt import SAME, first_fraction
 from .points import Point, point
 from .refusals import Limits
+from .seeds import scatter, widened
 from .series import FEWEST_FRAMES
 
 # a step in T no larger than this part of it, and one where only the way is known
@@ -139,12 +140,16 @@ def analyse(
         return point(group, solid, liquid, melts, discard=discard, limits=limits)
 
     n_members = max(job.n_members for job in pinned)
-    branches = []
-    for x in sorted(usual, key=lambda x: -1.0 if x is None else x):
-        points = [one_point(usual[x][T]) for T in sorted(usual[x])]
-        branches.append(branch(points, has_committee=n_members > 1))
+    melts = sorted(usual, key=lambda x: -1.0 if x is None else x)
+    points = {x: [one_point(usual[x][T]) for T in sorted(usual[x])] for x in melts}
+    found = scatter(p for of_melt in points.values() for p in of_melt)
+    branches = [
+        branch([widened(p, found) for p in points[x]], has_committee=n_members > 1) for x in melts
+    ]
     at = {(p.liquid_fraction, p.temperature_K): p for b in branches for p in b.points}
-    controls = [compare(one_point(group), at.get(key[:2])) for key, group in varied.items()]
+    controls = [
+        compare(widened(one_point(group), found), at.get(key[:2])) for key, group in varied.items()
+    ]
     solids = [job for job in jobs if job.kind == "solid"]
     x_s = first_fraction(solids[0] if solids else pinned[0])
     known = {p.temperature_K for b in branches if b.liquid_fraction in (None, x_s)

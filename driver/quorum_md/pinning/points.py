@@ -63,6 +63,8 @@ class Point:
         covariance_eV, covariance_errors_eV: (K,) δμ of the members about their mean, from the
             pinned runs.
         covariance_mean_eV, covariance_mean_error_eV: δμ of that mean; 0 where it drove the runs.
+        seeds_chi2, seeds_freedom: of the runs about their mean, in units of their own errors.
+        scatter: factor in `error_eV` for runs that scatter by more than these.
         verdict, reasons: "ok" or "doubtful".
     """
 
@@ -82,6 +84,9 @@ class Point:
     covariance_errors_eV: Array | None = None
     covariance_mean_eV: float = 0.0
     covariance_mean_error_eV: float = 0.0
+    seeds_chi2: float = 0.0
+    seeds_freedom: int = 0
+    scatter: float = 1.0
     verdict: str = "ok"
     reasons: list[str] = field(default_factory=list)
 
@@ -136,8 +141,13 @@ def point(
     if not good:
         return bare
     mu, error, weights = _combine(good)
-    scatter = _scatter(good, mu)
-    reasons = _doubts(good, scatter)
+    chi2 = sum(((m.delta_mu_eV - mu) / m.own_error_eV) ** 2 for m in good if m.own_error_eV > 0)
+    scatter = excess_scatter(chi2, len(good) - 1)
+    bare = replace(
+        bare, delta_mu_eV=mu, error_eV=error * scatter, scatter=scatter, seeds_chi2=chi2,
+        seeds_freedom=len(good) - 1,
+    )  # fmt: skip
+    reasons = _doubts(bare, good)
     if abs(first_fraction(liquid.job) - first_fraction(solid.job)) >= SAME:
         reasons += [f"{first.temperature_K:g} K: a melt is left out: {one}" for one in left]
     cov = cov_error = None
@@ -147,8 +157,8 @@ def point(
         cov_error = np.sqrt(np.sum(squares, axis=0))
     shift, errors = (np.array([getattr(m, k) for m in good]) for k in ("mean_eV", "mean_error_eV"))
     return replace(
-        bare, delta_mu_eV=mu, error_eV=error * scatter, covariance_eV=cov,
-        covariance_errors_eV=cov_error, covariance_mean_eV=float(weights @ shift),
+        bare, covariance_eV=cov, covariance_errors_eV=cov_error,
+        covariance_mean_eV=float(weights @ shift),
         covariance_mean_error_eV=float(np.sqrt(weights**2 @ errors**2)),
         verdict="doubtful" if reasons else "ok", reasons=reasons,
     )  # fmt: skip
@@ -177,29 +187,26 @@ def _combine(good: list[PinnedMean]) -> tuple[float, float, Array]:
     return mu, float(np.hypot(own, common)), weights
 
 
-def _scatter(good: list[PinnedMean], mu: float) -> float:
-    """Of the runs in units of their errors where sampling cannot make it, else 1."""
-    if len(good) < 2:
-        return 1.0
-    chi = sum(((m.delta_mu_eV - mu) / m.own_error_eV) ** 2 for m in good if m.own_error_eV > 0)
-    return excess_scatter(chi, len(good) - 1)
+def scattered(one: Point) -> str | None:
+    """A sentence about seeds of one temperature that disagree."""
+    if one.scatter == 1:
+        return None
+    return (
+        f"{one.temperature_K:g} K: the {one.seeds_freedom + 1} runs scatter by {one.scatter:.1f} "
+        "times their sampling errors, by which that of their mean is multiplied; run longer"
+    )
 
 
-def _doubts(good: list[PinnedMean], scatter: float) -> list[str]:
+def _doubts(one: Point, good: list[PinnedMean]) -> list[str]:
     reasons = []
-    kelvin = good[0].run.job.temperature_K
     independent = sum(m.q.independent for m in good)
     if independent < INDEPENDENT_DOUBTFUL:
         reasons.append(
-            f"{kelvin:g} K: only {independent:.1f} independent values of Q in all runs (limit "
-            f"{INDEPENDENT_DOUBTFUL:.0f}), so that the error is itself uncertain; run longer"
+            f"{one.temperature_K:g} K: only {independent:.1f} independent values of Q in all runs "
+            f"(limit {INDEPENDENT_DOUBTFUL:.0f}), so that the error is itself uncertain; run longer"
         )
-    if scatter > 1:
-        reasons.append(
-            f"{kelvin:g} K: the {len(good)} runs scatter by {scatter:.1f} times their sampling "
-            "errors, by which that of their mean is multiplied; run longer"
-        )
-    return reasons
+    sentence = scattered(one)
+    return [*reasons, sentence] if sentence else reasons
 
 
 def _melt_parts(
