@@ -138,10 +138,8 @@ def _members(report: Report, one: Branch) -> list[str]:
     if other is not None:
         every = [p.covariance_z() for p in one.points]
         z = np.array([value for values in every if values is not None for value in values])
-        text += (
-            f"; by covariance in the pinned runs {other.temperature_K:.5g}"
-            f"{_model(other, f'{other.model_error_K:.2g}')}"
-        )
+        value, error = rounded(other.temperature_K, other.model_error_K)
+        text += f"; by covariance in the pinned runs {value}{_model(other, error)}"
         if len(z):
             text += f" (differ by {np.sqrt((z**2).mean()):.1f} standard errors, rms)"
     relative = 100 / math.sqrt(2 * (len(k) - 1))
