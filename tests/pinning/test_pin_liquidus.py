@@ -129,6 +129,15 @@ def test_melts_at_temperatures_of_their_own(tmp_path):
     assert analyse(tmp_path, discard=0).liquidus.freedom == fit.freedom - 1
 
 
+def test_a_crystal_of_thirds(tmp_path):
+    """A melt asked for by three digits is that of the crystal, whose enthalpies count once."""
+    melt = Melt(x_s=0.333)
+    report = analyse(write_melts(tmp_path, melt, fractions=(0.2, 0.3334, 0.5)), discard=0)
+    assert report.solid_fraction == 0.333 and report.melting is report.branches[1].melting
+    assert abs(report.melting.temperature_K - melt.T_m) < 4 * report.melting.statistical_error_K
+    assert report.liquidus.freedom == 6 + 2 - 4
+
+
 def test_two_melts_have_no_tangent(tmp_path):
     """Away from x_s members are known by covariance only, and it is said."""
     melt = Melt(members=MEMBERS)

@@ -55,8 +55,7 @@ class Report:
     @property
     def melting(self) -> MeltingPoint | None:
         """Of the crystal in its own melt; None where no temperature is left, or no such melt."""
-        x = self.solid_fraction
-        own = [b for b in self.branches if b.liquid_fraction in (None, x)]
+        own = [b for b in self.branches if _of_crystal(b, self.solid_fraction)]
         return own[0].melting if own else None
 
     @property
@@ -78,6 +77,11 @@ class Report:
         if not found:
             return None
         return _next(found[0])
+
+
+def _of_crystal(one: Branch, x_s: float) -> bool:
+    """Whether the melt has the crystal's composition, asked for or as it comes."""
+    return one.liquid_fraction is None or abs(one.liquid_fraction - x_s) < SAME
 
 
 def _next(one: Branch) -> float | None:
@@ -152,8 +156,7 @@ def analyse(
     ]
     solids = [job for job in jobs if job.kind == "solid"]
     x_s = first_fraction(solids[0] if solids else pinned[0])
-    known = {p.temperature_K for b in branches if b.liquid_fraction in (None, x_s)
-             for p in b.points}  # fmt: skip
+    known = {p.temperature_K for b in branches if _of_crystal(b, x_s) for p in b.points}
     size = pinned[0].n_atoms
     others = sorted({p.temperature_K for b in branches for p in b.points} - known)
     fusions = [one for T in others if (one := table.fusion(T, size, limits)) is not None]
